@@ -186,12 +186,12 @@ _ALL = (
     ),
     Table(
         "usage",
-        ("lease_id", "report_id"),
+        ("lease_id", "report_id", "from_epoch"),  # a batch may hold two spans of one lease
         {
             "lease_id": "int",
             "report_id": "int",
-            "site_id": "int",
             "from_epoch": "int",
+            "site_id": "int",
             "to_epoch": "int",
             "round": "int",
             "available": "int",  # increases
