@@ -2,7 +2,7 @@
 
     events = fold.decode(state, logs)      # any number of blocks, in chain order
     state.prefetch(fold.keys(events))      # one loader call a table
-    fold.apply(state, events)              # rows, versions, appends, entries; raises FoldBreach
+    fold.apply(state, events)              # rows, versions, appends, postings; raises FoldBreach
 
 `apply` calls no node, no database (but the state's loader) and no clock: following, backfill and rebuild are this code.
 Logs of one transaction must come in one batch. On a `FoldError` the state is of no more use.
@@ -15,12 +15,11 @@ from typing import NamedTuple
 
 from indexer.events import Event, Log
 from indexer.fold.errors import FoldBreach, FoldError
-from indexer.fold.state import BALANCE, Entry, Key, Known, Loader, State, Version
+from indexer.fold.state import BALANCE, Key, Known, Loader, Posting, State, Version
 
 __all__ = [
     "BALANCE",
     "FOLD_VERSION",
-    "Entry",
     "Event",
     "Fold",
     "FoldBreach",
@@ -30,6 +29,7 @@ __all__ = [
     "Known",
     "Loader",
     "Log",
+    "Posting",
     "State",
     "Version",
 ]

@@ -1,6 +1,6 @@
 """What the fold reads and writes: an overlay over rows that the store loads, and the record of what changed.
 
-A `State` serves one or many batches. The store prefetches, applies events, writes `versions`, `appends` and `entries`,
+A `State` serves one or many batches. The store prefetches, applies events, writes `versions`, `appends` and `postings`,
 then calls `clear()`; rows stay cached. After a rollback or a `FoldError` it throws the state away and makes another.
 """
 
@@ -39,7 +39,7 @@ class Version(NamedTuple):
     log_index: int
 
 
-class Entry(NamedTuple):
+class Posting(NamedTuple):
     """One posting of the journal and its account's balance after it. `ordinal` counts the postings of a log."""
 
     block: int
@@ -60,7 +60,7 @@ class State:
         self.known = known
         self.versions: list[Version] = []
         self.appends: list[tuple[str, Row]] = []
-        self.entries: list[Entry] = []
+        self.postings: list[Posting] = []
         self._rows: dict[str, dict[Key, Any]] = {}
         self._touched: dict[tuple[str, Key], Row] = {}
 
@@ -148,11 +148,11 @@ class State:
 
     def balances(self) -> dict[tuple[str, str], int]:
         """Return the balance after the last posting of each account and token posted to since `clear()`."""
-        return {(entry.account, entry.token): entry.balance for entry in self.entries}
+        return {(posting.account, posting.token): posting.balance for posting in self.postings}
 
     def clear(self) -> None:
         """Forget what changed, once it is stored. The rows stay cached."""
-        self.versions, self.appends, self.entries = [], [], []
+        self.versions, self.appends, self.postings = [], [], []
 
     def size(self) -> int:
         """Return how many rows are cached; a store with a memory budget calls `shrink` above some count."""
