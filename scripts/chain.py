@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import platform
 import shutil
 import signal
 import time
@@ -13,9 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from scripts.processes import LaunchError, child, end_leftovers, free_port, run_folder
+from scripts.processes import LaunchError, child, end_leftovers, foundry, free_port, run_folder
 
-CHECKOUT = Path(__file__).resolve().parent.parent
 HEADERS_CHECKED = 256
 
 
@@ -113,7 +111,7 @@ def anvil(  # noqa: PLR0913 - each is an option of the chain
             return int(node.rpc("eth_chainId", timeout=1.0), 16) == chain_id
 
         with child(
-            [_anvil_binary(), *options], folder=folder, name="anvil", ready=answers, stop=signal.SIGINT
+            [foundry("anvil"), *options], folder=folder, name="anvil", ready=answers, stop=signal.SIGINT
         ) as process:
             node.pid = process.pid
             if loaded:
@@ -123,14 +121,6 @@ def anvil(  # noqa: PLR0913 - each is an option of the chain
             elif automine and loaded:
                 node.rpc("evm_setAutomine", True)  # noqa: FBT003 - JSON-RPC has no keywords
             yield node
-
-
-def _anvil_binary() -> Path:
-    machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
-    path = CHECKOUT / f"node_modules/@foundry-rs/anvil-{platform.system().lower()}-{machine}/bin/anvil"
-    if not path.exists():
-        raise LaunchError(f"{path} is missing: run `make setup`")
-    return path
 
 
 def _keep_time_rising(node: Node) -> None:

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+CHECKOUT = Path(__file__).resolve().parent.parent
 PR_SET_PDEATHSIG = 1
 STOP_SECONDS = 15.0
 LOG_TAIL_BYTES = 2000
@@ -222,3 +223,15 @@ def _tail(log: Path) -> str:
 def python(module: str, *args: str) -> list[str]:
     """Return the command line of ``python -m module args`` in this environment."""
     return [sys.executable, "-m", module, *args]
+
+
+def foundry(tool: str) -> Path:
+    """Return npm's native binary of ``anvil``, ``forge`` or ``cast``: the wrapper package leaves a killed child behind.
+
+    Raises:
+        LaunchError: it is not installed.
+    """
+    path = CHECKOUT / f"node_modules/@foundry-rs/{tool}-linux-amd64/bin/{tool}"
+    if not path.exists():
+        raise LaunchError(f"{path} is missing: run `make setup`")
+    return path
