@@ -1,10 +1,17 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.28;
 
+/// @dev Bits of `Identity.flags`. Nothing leaves a frozen account; a custodian holds shares for others.
+uint16 constant FLAG_FROZEN = 1;
+uint16 constant FLAG_INVESTOR = 2;
+uint16 constant FLAG_SITE_OWNER = 4;
+uint16 constant FLAG_ATTESTER = 8;
+uint16 constant FLAG_CUSTODIAN = 16;
+
 /// @notice What the registry knows of an account, in one storage slot.
 /// @param validUntil Unix second from which the membership has expired; 0 for an account never registered.
 /// @param country ISO 3166-1 numeric code.
-/// @param flags Bit set of the `FLAG_` constants of `IIdentityRegistry`.
+/// @param flags Bit set of the `FLAG_` constants.
 /// @param party Beneficial owner, an opaque id given by the officer; 0 when unknown.
 struct Identity {
     uint40 validUntil;
@@ -53,8 +60,13 @@ interface IIdentityRegistry {
     /// @notice Whether both may take part in a transfer of shares from `from` to `to`, in one call.
     function canTransfer(address from, address to) external view returns (bool fromOk, bool toOk);
 
+    /// @notice A valid site owner, not frozen: may list, issue and open a site's listings to tenants.
     function isSiteOwner(address account) external view returns (bool);
+
+    /// @notice A valid attester, not frozen.
     function isAttester(address account) external view returns (bool);
+
+    /// @notice Holds shares for others (CreditMarket), expired or not: cannot be frozen, seized from or claimed for.
     function isCustodian(address account) external view returns (bool);
 
     /// @notice Same account, or the same known beneficial owner.

@@ -2,6 +2,8 @@
 pragma solidity ^0.8.28;
 
 import {Permit} from "./ICapacityShare.sol";
+import {IIdentityRegistry} from "./IIdentityRegistry.sol";
+import {IUsageMeter} from "./IUsageMeter.sol";
 
 /// @notice A data centre's GPUs and what its owner has staked on them.
 /// @param bond Base units staked, of which `lockedBond` stands behind open leases.
@@ -244,7 +246,8 @@ interface ILeaseBook {
     error LeaseBook_Ended(uint256 leaseId, uint256 end);
     error LeaseBook_NotEnded(uint256 leaseId, uint256 end);
     error LeaseBook_CodeOutOfRange(uint256 code, uint256 min, uint256 max);
-    error LeaseBook_NotLater(uint256 end, uint256 current);
+    /// @dev A closing or reclaim that would not end the lease before `current`.
+    error LeaseBook_NotEarlier(uint256 end, uint256 current);
     error LeaseBook_NotHolder(address caller, uint256 leaseId);
     error LeaseBook_NothingToCollect(uint256 leaseId);
     error LeaseBook_NothingToSettle(uint256 leaseId, uint256 settledUntil);
@@ -253,7 +256,6 @@ interface ILeaseBook {
     error LeaseBook_AlreadyReleased(uint256 leaseId);
     error LeaseBook_GasTooLow(uint256 gas, uint256 needed);
     error LeaseBook_TransferFee(uint256 received, uint256 expected);
-    error LeaseBook_OnlySelf(address caller);
 
     // ------------------------------------------------------------------ sites
 
@@ -342,6 +344,10 @@ interface ILeaseBook {
     function leaseCount() external view returns (uint256);
     function liveListingsOf(uint256 siteId) external view returns (uint32[] memory);
     function feeBps() external view returns (uint16);
+    function registry() external view returns (IIdentityRegistry);
+    function meter() external view returns (IUsageMeter);
+    /// @notice The CapacityShare that every offering is a clone of; deployed by this contract's constructor.
+    function shareImplementation() external view returns (address);
     function isTokenAllowed(address token) external view returns (bool);
     function entriesPaused() external view returns (bool);
 }

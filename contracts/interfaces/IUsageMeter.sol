@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.28;
 
+import {IIdentityRegistry} from "./IIdentityRegistry.sol";
+import {ILeaseBook} from "./ILeaseBook.sol";
+
 /// @notice What a report adds to one lease. Epoch boundaries are unix hours: `(fromEpoch, toEpoch]` covers the time
 /// `[fromEpoch * 3600, toEpoch * 3600)`, clipped to the lease.
 /// @param round How often reports of this lease have been voided; a signature for another round does not count.
@@ -98,6 +101,7 @@ interface IUsageMeter {
     error UsageMeter_NoSuchReport(uint256 leaseId, uint256 fromEpoch);
     error UsageMeter_ReportFinal(uint256 leaseId, uint256 fromEpoch, uint256 finalAt);
     error UsageMeter_VoidedTwice(uint256 leaseId, uint256 epoch);
+    error UsageMeter_OutOfBounds(bytes32 what, uint256 value, uint256 min, uint256 max);
 
     /// @notice Posts a report signed by at least the quorum of attesters, signers ascending; by anyone.
     /// @dev A failing entry is skipped with a reason, not the batch.
@@ -132,6 +136,8 @@ interface IUsageMeter {
 
     function rootOf(uint256 reportId) external view returns (bytes32);
     function reportCount() external view returns (uint256);
+    function registry() external view returns (IIdentityRegistry);
+    function leaseBook() external view returns (ILeaseBook);
     function quorum() external view returns (uint256);
     function challengeWindow() external view returns (uint256);
     function grace() external view returns (uint256);
