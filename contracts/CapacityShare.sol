@@ -1,0 +1,370 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.34;
+
+import {IAccessManager} from "@openzeppelin/contracts/access/manager/IAccessManager.sol";
+import {Clones} from "@openzeppelin/contracts/proxy/Clones.sol";
+import {ERC20} from "@openzeppelin/contracts/token/ERC20/ERC20.sol";
+import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
+import {ERC20Permit} from "@openzeppelin/contracts/token/ERC20/extensions/ERC20Permit.sol";
+import {IERC20Permit} from "@openzeppelin/contracts/token/ERC20/extensions/IERC20Permit.sol";
+import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
+import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
+import {IERC165} from "@openzeppelin/contracts/utils/introspection/IERC165.sol";
+import {ICapacityShare, Permit, RevenueSource} from "./interfaces/ICapacityShare.sol";
+import {IERC7943Fungible} from "./interfaces/IERC7943Fungible.sol";
+import {FLAG_CUSTODIAN, FLAG_FROZEN, IIdentityRegistry} from "./interfaces/IIdentityRegistry.sol";
+
+/// @title CapacityShare
+/// @notice See ICapacityShare.
+/// @dev Roles are asked of the shared AccessManager as if the LeaseBook were called (`canCall(caller, leaseBook, sig)`), so
+/// that one configuration serves every clone. Delayed execution is not supported here: only immediate permissions count.
+/// @dev A payer of revenue need not be known to the registry: his cash comes from his own wallet, not from our books.
+contract CapacityShare is ICapacityShare, IERC7943Fungible, IERC165, ERC20Permit, ReentrancyGuardTransient {
+    using SafeERC20 for IERC20;
+
+    /// @dev The line on which the index runs, in two slots. `owed` is all that was distributed and not yet claimed.
+    struct Stream {
+        uint128 index;
+        uint40 start;
+        uint40 end;
+        uint128 indexEnd;
+        uint128 owed;
+    }
+
+    /// @param paidIndex Index up to which `accrued` (base units) is counted. @param hasFrozen Saves reading `_frozen`.
+    struct Account {
+        uint128 paidIndex;
+        uint120 accrued;
+        bool hasFrozen;
+    }
+
+    uint256 private constant INDEX_SCALE = 1e36;
+    uint40 private constant STREAM_DURATION = 1 days;
+    uint256 private constant MIN_SUPPLY = 1e18;
+    uint256 private constant MAX_SUPPLY = 1e30;
+
+    IIdentityRegistry private immutable REGISTRY;
+    address private immutable LEASE_BOOK;
+    IAccessManager private immutable MANAGER;
+    address private immutable IMPLEMENTATION;
+
+    Stream private _stream;
+    mapping(address account => Account) private _accounts;
+    mapping(address account => uint256) private _frozen;
+    string private _shareName;
+    string private _shareSymbol;
+
+    /// @notice The implementation that clones delegate to; itself never initialised.
+    constructor(IIdentityRegistry registry, address leaseBook_, address manager)
+        ERC20("", "")
+        ERC20Permit("Drakewell CapacityShare")
+    {
+        REGISTRY = registry;
+        LEASE_BOOK = leaseBook_;
+        MANAGER = IAccessManager(manager);
+        IMPLEMENTATION = address(this);
+    }
+
+    /// @inheritdoc ICapacityShare
+    function initialise(address owner, string calldata name_, string calldata symbol_) external {
+        if (address(this) == IMPLEMENTATION || totalSupply() != 0) revert CapacityShare_AlreadyInitialised();
+        if (msg.sender != LEASE_BOOK) revert CapacityShare_OnlyLeaseBook(msg.sender);
+        (, uint256 supply,) = _cloneArgs();
+        if (supply < MIN_SUPPLY || supply > MAX_SUPPLY) {
+            revert CapacityShare_SupplyOutOfBounds(supply, MIN_SUPPLY, MAX_SUPPLY);
+        }
+        _shareName = name_;
+        _shareSymbol = symbol_;
+        _mint(owner, supply);
+    }
+
+    // ---------------------------------------------------------------- revenue
+
+    /// @inheritdoc ICapacityShare
+    function distribute(uint256 amount, RevenueSource source, uint256 ref) external nonReentrant {
+        _distribute(amount, source, ref);
+    }
+
+    /// @inheritdoc ICapacityShare
+    function distributeWithPermit(uint256 amount, RevenueSource source, uint256 ref, Permit calldata permit_)
+        external
+        nonReentrant
+    {
+        if (permit_.deadline != 0) {
+            (address token,,) = _cloneArgs();
+            // A failing permit is ignored: if the allowance is missing, the transfer fails.
+            try IERC20Permit(token).permit(
+                msg.sender, address(this), permit_.value, permit_.deadline, permit_.v, permit_.r, permit_.s
+            ) {} catch {}
+        }
+        _distribute(amount, source, ref);
+    }
+
+    /// @inheritdoc ICapacityShare
+    function claim(address to) external nonReentrant returns (uint256 amount) {
+        if (REGISTRY.isFrozen(msg.sender)) revert CapacityShare_AccountFrozen(msg.sender);
+        if (to == address(0)) revert CapacityShare_ZeroAddress();
+        if (to == address(this)) revert CapacityShare_SelfTransfer(to);
+        return _claim(msg.sender, to);
+    }
+
+    /// @inheritdoc ICapacityShare
+    function claimFor(address account) external nonReentrant returns (uint256 amount) {
+        uint16 flags = REGISTRY.identityOf(account).flags;
+        if (flags & FLAG_FROZEN != 0) revert CapacityShare_AccountFrozen(account);
+        if (flags & FLAG_CUSTODIAN != 0) revert CapacityShare_Custodian(account);
+        return _claim(account, account);
+    }
+
+    // --------------------------------------------------------------- ERC-7943
+
+    /// @inheritdoc IERC7943Fungible
+    /// @dev To an account of the same party (a lost wallet replaced) all that `from` had accrued goes along; an `amount` of 0
+    /// moves that alone. Otherwise `from` keeps what it has earned.
+    function forcedTransfer(address from, address to, uint256 amount) external returns (bool result) {
+        _checkEnforcer();
+        if (from == address(0)) revert CapacityShare_ZeroAddress();
+        if (from == to) revert CapacityShare_SelfTransfer(from);
+        if (REGISTRY.isCustodian(from)) revert CapacityShare_Custodian(from);
+        if (!REGISTRY.canReceive(to)) revert ERC7943CannotReceive(to);
+        uint256 balance = balanceOf(from);
+        if (amount > balance) revert ERC20InsufficientBalance(from, balance, amount);
+
+        uint256 frozen = _frozen[from];
+        if (frozen > balance - amount) _setFrozen(from, balance - amount);
+        _move(from, to, amount);
+        if (REGISTRY.sameParty(from, to)) _moveAccrued(from, to);
+        emit ForcedTransfer(from, to, amount);
+        return true;
+    }
+
+    /// @inheritdoc IERC7943Fungible
+    /// @dev `amount` may exceed the balance: what arrives later is then frozen too. A custodian's can only be released.
+    function setFrozenTokens(address account, uint256 amount) external returns (bool result) {
+        _checkEnforcer();
+        if (account == address(0)) revert CapacityShare_ZeroAddress();
+        if (amount != 0 && REGISTRY.isCustodian(account)) revert CapacityShare_Custodian(account);
+        _setFrozen(account, amount);
+        return true;
+    }
+
+    /// @inheritdoc IERC7943Fungible
+    function canSend(address account) external view returns (bool allowed) {
+        return !REGISTRY.isFrozen(account);
+    }
+
+    /// @inheritdoc IERC7943Fungible
+    function canReceive(address account) external view returns (bool allowed) {
+        return REGISTRY.canReceive(account);
+    }
+
+    /// @inheritdoc IERC7943Fungible
+    function getFrozenTokens(address account) external view returns (uint256 amount) {
+        return _frozen[account];
+    }
+
+    /// @inheritdoc IERC7943Fungible
+    function canTransfer(address from, address to, uint256 amount) external view returns (bool allowed) {
+        (bool fromOk, bool toOk) = REGISTRY.canTransfer(from, to);
+        return fromOk && toOk && amount <= _unfrozen(from);
+    }
+
+    // ------------------------------------------------------------------ views
+
+    /// @inheritdoc ICapacityShare
+    function claimableDown(address account) external view returns (uint256) {
+        return _accruedDown(account, _indexDown(_stream)).accrued;
+    }
+
+    /// @inheritdoc ICapacityShare
+    function siteId() external view returns (uint256 id) {
+        (,, id) = _cloneArgs();
+    }
+
+    /// @inheritdoc ICapacityShare
+    function settlementToken() external view returns (address token) {
+        (token,,) = _cloneArgs();
+    }
+
+    /// @inheritdoc ICapacityShare
+    function leaseBook() external view returns (address) {
+        return LEASE_BOOK;
+    }
+
+    /// @inheritdoc ICapacityShare
+    function stream()
+        external
+        view
+        returns (uint128 index, uint128 indexEnd, uint40 streamStart, uint40 streamEnd)
+    {
+        return (_stream.index, _stream.indexEnd, _stream.start, _stream.end);
+    }
+
+    /// @inheritdoc ICapacityShare
+    function currentIndex() external view returns (uint128) {
+        return _indexDown(_stream);
+    }
+
+    /// @inheritdoc ICapacityShare
+    function accountOf(address account) external view returns (uint128 paidIndex, uint120 accrued, bool hasFrozen) {
+        Account storage a = _accounts[account];
+        return (a.paidIndex, a.accrued, a.hasFrozen);
+    }
+
+    /// @inheritdoc ICapacityShare
+    function totalOwed(address token) external view returns (uint256) {
+        (address settlement,,) = _cloneArgs();
+        return token == settlement ? _stream.owed : 0;
+    }
+
+    /// @notice Name given at issue. Permits are signed for the EIP-712 name `Drakewell CapacityShare` (`eip712Domain`).
+    function name() public view override returns (string memory) {
+        return _shareName;
+    }
+
+    function symbol() public view override returns (string memory) {
+        return _shareSymbol;
+    }
+
+    /// @inheritdoc IERC165
+    function supportsInterface(bytes4 interfaceId) external pure returns (bool) {
+        return interfaceId == type(IERC165).interfaceId || interfaceId == type(IERC20).interfaceId
+            || interfaceId == type(IERC20Permit).interfaceId || interfaceId == type(IERC7943Fungible).interfaceId;
+    }
+
+    // -------------------------------------------------------------- transfers
+
+    /// @dev Every way in which shares move by their holder's will, and the mint at issue.
+    function _update(address from, address to, uint256 amount) internal override {
+        if (from == address(0)) {
+            if (!REGISTRY.canReceive(to)) revert ERC7943CannotReceive(to);
+            super._update(from, to, amount);
+            return;
+        }
+        (bool fromOk, bool toOk) = REGISTRY.canTransfer(from, to);
+        if (!fromOk) revert ERC7943CannotSend(from);
+        if (!toOk) revert ERC7943CannotReceive(to);
+        if (_accounts[from].hasFrozen) {
+            uint256 unfrozen = _unfrozen(from);
+            if (amount > unfrozen && amount <= balanceOf(from)) {
+                revert ERC7943InsufficientUnfrozenBalance(from, amount, unfrozen);
+            }
+        }
+        _move(from, to, amount);
+    }
+
+    /// @dev Settles both sides, so that each keeps what it earned before, then moves the shares.
+    function _move(address from, address to, uint256 amount) private {
+        uint128 index = _indexDown(_stream);
+        _accounts[from] = _accruedDown(from, index);
+        _accounts[to] = _accruedDown(to, index);
+        super._update(from, to, amount);
+    }
+
+    function _moveAccrued(address from, address to) private {
+        uint120 moved = _accounts[from].accrued;
+        if (moved == 0) return;
+        _accounts[from].accrued = 0;
+        _accounts[to].accrued += moved;
+        emit ClaimableMoved(from, to, moved);
+    }
+
+    function _setFrozen(address account, uint256 amount) private {
+        _frozen[account] = amount;
+        _accounts[account].hasFrozen = amount != 0;
+        emit Frozen(account, amount);
+    }
+
+    function _unfrozen(address account) private view returns (uint256) {
+        uint256 balance = balanceOf(account);
+        uint256 frozen = _frozen[account];
+        return balance > frozen ? balance - frozen : 0;
+    }
+
+    function _checkEnforcer() private view {
+        (bool immediate,) = MANAGER.canCall(msg.sender, LEASE_BOOK, msg.sig);
+        if (!immediate) revert CapacityShare_NotAuthorised(msg.sender);
+    }
+
+    // ------------------------------------------------------------------ money
+
+    function _distribute(uint256 amount, RevenueSource source, uint256 ref) private {
+        if (source == RevenueSource.Lease && msg.sender != LEASE_BOOK) revert CapacityShare_OnlyLeaseBook(msg.sender);
+        (address token, uint256 supply,) = _cloneArgs();
+        Stream memory s = _stream;
+        uint256 max = _maxAmountDown(s, supply);
+        if (amount == 0 || amount > max) revert CapacityShare_AmountOutOfBounds(amount, max);
+
+        // `max` keeps both sums within their slots.
+        unchecked {
+            uint256 added = amount * INDEX_SCALE / supply;
+            uint128 index = _indexDown(s);
+            s.end = _streamEndDown(s, s.indexEnd - index, added);
+            s.index = index;
+            s.start = uint40(block.timestamp);
+            s.indexEnd += uint128(added);
+            s.owed += uint128(amount);
+        }
+        _stream = s;
+        emit Distributed(msg.sender, source, ref, amount, s.index, s.indexEnd, s.start, s.end, s.owed);
+
+        uint256 before = IERC20(token).balanceOf(address(this));
+        IERC20(token).safeTransferFrom(msg.sender, address(this), amount);
+        uint256 received = IERC20(token).balanceOf(address(this)) - before;
+        if (received != amount) revert CapacityShare_TransferFee(received, amount);
+    }
+
+    function _claim(address account, address to) private returns (uint256 amount) {
+        Account memory a = _accruedDown(account, _indexDown(_stream));
+        amount = a.accrued;
+        if (amount == 0) revert CapacityShare_NothingClaimable(account);
+
+        a.accrued = 0;
+        _accounts[account] = a;
+        uint256 owed = _stream.owed - amount;
+        _stream.owed = uint128(owed);
+        emit Claimed(account, to, amount, owed);
+
+        (address token,,) = _cloneArgs();
+        IERC20(token).safeTransfer(to, amount);
+    }
+
+    /// @dev Index at this block's time, rounded down.
+    function _indexDown(Stream memory s) private view returns (uint128) {
+        if (block.timestamp >= s.end) return s.indexEnd;
+        // At most indexEnd, and the product of 128 and 40 bits cannot overflow.
+        unchecked {
+            return s.index
+                + uint128(uint256(s.indexEnd - s.index) * (block.timestamp - s.start) / (s.end - s.start));
+        }
+    }
+
+    /// @dev Mean of the old end and a day from now, weighted by what is `left` of the index and what is `added`; never before
+    /// the old end, because that is at most a day away.
+    function _streamEndDown(Stream memory s, uint256 left, uint256 added) private view returns (uint40) {
+        uint256 leftTime = left == 0 ? 0 : s.end - block.timestamp;
+        return uint40(block.timestamp + (left * leftTime + added * STREAM_DURATION) / (left + added));
+    }
+
+    /// @dev Most that the index and an account's `accrued` have room for, base units.
+    function _maxAmountDown(Stream memory s, uint256 supply) private pure returns (uint256) {
+        uint256 indexRoom = (type(uint128).max - s.indexEnd) * supply / INDEX_SCALE;
+        uint256 owedRoom = type(uint120).max - s.owed;
+        return indexRoom < owedRoom ? indexRoom : owedRoom;
+    }
+
+    /// @dev `account` settled to `index`, rounded down; not written.
+    function _accruedDown(address account, uint128 index) private view returns (Account memory a) {
+        a = _accounts[account];
+        // A balance is at most 1e30, an index 2^128; what all accrue is at most `owed`, below 2^120.
+        unchecked {
+            a.accrued += uint120(balanceOf(account) * (index - a.paidIndex) / INDEX_SCALE);
+        }
+        a.paidIndex = index;
+    }
+
+    /// @dev The clone's immutable arguments, from its own code.
+    function _cloneArgs() private view returns (address token, uint256 supply, uint256 id) {
+        return abi.decode(Clones.fetchCloneArgs(address(this)), (address, uint256, uint256));
+    }
+}
