@@ -54,8 +54,8 @@ class Node:
 
 
 @contextmanager
-def anvil(  # noqa: PLR0913 - each is an option of the chain
-    dir: Path | None = None,  # noqa: A002 - the folder's usual name
+def anvil(
+    dir: Path | None = None,
     *,
     chain_id: int = 31337,
     automine: bool = True,
@@ -119,7 +119,7 @@ def anvil(  # noqa: PLR0913 - each is an option of the chain
             if block_time is not None:
                 node.rpc("evm_setIntervalMining", block_time)
             elif automine and loaded:
-                node.rpc("evm_setAutomine", True)  # noqa: FBT003 - JSON-RPC has no keywords
+                node.rpc("evm_setAutomine", True)
             yield node
 
 

@@ -55,7 +55,7 @@ def sqlalchemy_url(url: str) -> str:
 
 
 @contextmanager
-def postgres(dir: Path | None = None, port: int | None = None) -> Iterator[Postgres]:  # noqa: A002 - the folder's usual name
+def postgres(dir: Path | None = None, port: int | None = None) -> Iterator[Postgres]:
     """Run PostgreSQL 18 on loopback with a password; the server of ``DATABASE_URL`` instead, where that is set.
 
     Args:
@@ -78,7 +78,7 @@ def postgres(dir: Path | None = None, port: int | None = None) -> Iterator[Postg
         port = port or free_port()
         url = f"postgresql://{ROLE}:{password}@127.0.0.1:{port}/postgres"
         settings = SETTINGS if dir else SETTINGS + THROW_AWAY
-        command = [binaries / "postgres", "-D", data, "-p", str(port)]
+        command: list[str | Path] = [binaries / "postgres", "-D", data, "-p", str(port)]
         command += [part for setting in settings for part in ("-c", setting)]
 
         def answers() -> bool:
@@ -88,9 +88,7 @@ def postgres(dir: Path | None = None, port: int | None = None) -> Iterator[Postg
                 return False
             return True
 
-        with child(
-            command, folder=folder, name="postgres", ready=answers, stop=signal.SIGINT, uid_gid=user, cwd=data
-        ):
+        with child(command, folder=folder, name="postgres", ready=answers, stop=signal.SIGINT, uid_gid=user, cwd=data):
             yield Postgres(url)
 
 
@@ -131,12 +129,11 @@ def _initialised(folder: Path, data: Path, binaries: Path, user: tuple[int, int]
     data.mkdir(mode=0o700)
     secret.touch(mode=0o600)
     secret.write_text(secrets.token_hex(16))
-    owner = {}
+    uid, gid = user or (None, None)
     if user is not None:
         os.chown(data, *user)
         os.chown(secret, *user)
-        owner = {"user": user[0], "group": user[1], "extra_groups": []}
-    made = subprocess.run(  # noqa: S603 - our own command line
+    made = subprocess.run(
         [
             str(binaries / "initdb"),
             *("-D", str(data), "-U", ROLE, f"--pwfile={secret}", "--auth=scram-sha-256", "--no-sync"),
@@ -147,7 +144,9 @@ def _initialised(folder: Path, data: Path, binaries: Path, user: tuple[int, int]
         text=True,
         check=False,
         cwd=data,
-        **owner,  # type: ignore[call-overload]
+        user=uid,
+        group=gid,
+        extra_groups=None if uid is None else [],
     )
     if made.returncode:
         secret.unlink()

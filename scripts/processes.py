@@ -107,12 +107,17 @@ def _locked(folder: Path) -> Iterator[bool]:
 
 def end_leftovers(folder: Path) -> None:
     """End the processes that an earlier launcher left in ``folder``: named by a pid file and by their command line."""
-    for record in (*folder.glob("*.pid"), *folder.glob("*/postmaster.pid")):
-        first = record.read_text().splitlines()[:1]
-        pid = int(first[0]) if first and first[0].strip().isdigit() else 0
+    records = (*folder.glob("*.pid"), *folder.glob("*/postmaster.pid"))
+    for pid in {_first_number(record) for record in records}:
         if pid and str(folder) in _command_line(pid):
             _end(pid)
+    for record in records:
         record.unlink(missing_ok=True)
+
+
+def _first_number(record: Path) -> int:
+    lines = record.read_text().splitlines()
+    return int(lines[0]) if lines and lines[0].strip().isdigit() else 0
 
 
 def _command_line(pid: int) -> str:
@@ -145,7 +150,7 @@ def _die_with_parent(number: int) -> Callable[[], None]:
 
 
 @contextmanager
-def child(  # noqa: PLR0913 - each is a plain option of a process
+def child(
     args: Sequence[str | Path],
     *,
     folder: Path,
@@ -174,21 +179,24 @@ def child(  # noqa: PLR0913 - each is a plain option of a process
         LaunchError: it ended or was not ready in time.
     """
     log, record = folder / f"{name}.log", folder / f"{name}.pid"
-    user = {} if uid_gid is None else {"user": uid_gid[0], "group": uid_gid[1], "extra_groups": []}
+    command = [str(arg) for arg in args]
+    uid, gid = uid_gid or (None, None)
     with log.open("ab") as output:
-        process = subprocess.Popen(  # noqa: S603 - our own command lines
-            [str(arg) for arg in args],
+        process = subprocess.Popen(
+            command,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             env={**os.environ, **(env or {})},
             cwd=cwd,
             preexec_fn=_die_with_parent(stop),  # noqa: PLW1509 - the only place where prctl can be called
-            **user,  # type: ignore[arg-type]
+            user=uid,
+            group=gid,
+            extra_groups=None if uid is None else [],
         )
     try:
         record.write_text(f"{process.pid}\n")
-        _await_ready(process, ready, timeout, log)
+        _await_ready(process, command[0], ready, timeout, log)
         yield process
     finally:
         if process.poll() is None:
@@ -201,18 +209,20 @@ def child(  # noqa: PLR0913 - each is a plain option of a process
         record.unlink(missing_ok=True)
 
 
-def _await_ready(process: subprocess.Popen[bytes], ready: Callable[[], bool], timeout: float, log: Path) -> None:
+def _await_ready(
+    process: subprocess.Popen[bytes], program: str, ready: Callable[[], bool], timeout: float, log: Path
+) -> None:
     deadline = time.monotonic() + timeout
     while True:
         if process.poll() is not None:
-            raise LaunchError(f"{process.args[0]} ended with code {process.returncode}:\n{_tail(log)}")  # type: ignore[index]
+            raise LaunchError(f"{program} ended with code {process.returncode}:\n{_tail(log)}")
         try:
             if ready():
                 return
         except OSError:
             pass
         if time.monotonic() > deadline:
-            raise LaunchError(f"{process.args[0]} was not ready within {timeout:g} s:\n{_tail(log)}")  # type: ignore[index]
+            raise LaunchError(f"{program} was not ready within {timeout:g} s:\n{_tail(log)}")
         time.sleep(0.01)
 
 

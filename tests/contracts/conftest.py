@@ -14,9 +14,9 @@ from brownie.test.managers import base
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from scripts.chain import anvil  # noqa: E402 - the checkout is no package of Brownie's environment
+from scripts.chain import anvil
 
-# Brownie reads every module that a test file imports as text if it lies below the project: its own compiled ones do too.
+# Brownie reads the modules that a test file imports as text if they lie below the project, its compiled ones too.
 base._get_ast_hash = lambda path: hashlib.sha1(Path(path).read_bytes()).hexdigest()
 running = ExitStack()
 
