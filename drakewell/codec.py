@@ -1,0 +1,65 @@
+"""Calls as bytes, from the bundled ABIs alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from contracts import load_abi
+from eth_abi import decode, encode
+from eth_utils import keccak
+
+SELECTOR_BYTES = 4
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call of `function` of the contract named `contract` at `to`, with Python values in the ABI's order."""
+
+    contract: str
+    to: str
+    function: str
+    args: tuple[Any, ...]
+
+    def data(self) -> bytes:
+        """Return selector and encoded arguments.
+
+        Raises:
+            ValueError: the ABI has no such function with that many arguments.
+            eth_abi.exceptions.EncodingError: an argument does not fit its type.
+        """
+        types = _types(self.contract, self.function, len(self.args))
+        return selector(self.contract, self.function, len(self.args)) + encode(types, self.args)
+
+    def decoded(self, data: bytes) -> tuple[Any, ...] | None:
+        """Return the arguments of `data`, or None where it calls another function."""
+        if data[:SELECTOR_BYTES] != selector(self.contract, self.function, len(self.args)):
+            return None
+        return tuple(decode(_types(self.contract, self.function, len(self.args)), data[SELECTOR_BYTES:]))
+
+
+@cache
+def selector(contract: str, function: str, arity: int) -> bytes:
+    """Return the first four bytes of the signature's hash."""
+    return keccak(text=f"{function}({','.join(_types(contract, function, arity))})")[:SELECTOR_BYTES]
+
+
+@cache
+def _types(contract: str, function: str, arity: int) -> tuple[str, ...]:
+    """Return the parameter types; among overloads the one with `arity` parameters."""
+    found = [
+        item
+        for item in load_abi(contract)
+        if item["type"] == "function" and item["name"] == function and len(item["inputs"]) == arity
+    ]
+    if len(found) != 1:
+        raise ValueError(f"{contract} has {len(found)} functions {function} with {arity} parameters")
+    return tuple(_type(parameter) for parameter in found[0]["inputs"])
+
+
+def _type(parameter: dict[str, Any]) -> str:
+    kind: str = parameter["type"]
+    if not kind.startswith("tuple"):
+        return kind
+    return f"({','.join(_type(part) for part in parameter['components'])}){kind.removeprefix('tuple')}"
