@@ -1,8 +1,8 @@
 """The fold: events of the chain, in order, to rows and postings. The store calls three functions a batch:
 
-    events = fold.decode(state, logs)      # any number of blocks, in chain order
-    state.prefetch(fold.keys(events))      # one loader call a table
-    fold.apply(state, events)              # rows, versions, appends, postings; raises FoldBreach
+    events = fold.decode(state, logs)         # any number of blocks, in chain order
+    state.prefetch(fold.keys(state, events))  # one loader call a table
+    fold.apply(state, events)                 # rows, versions, appends, postings; raises FoldBreach
 
 `apply` calls no node, no database (but the state's loader) and no clock: following, backfill and rebuild are this code.
 Logs of one transaction must come in one batch. On a `FoldError` the state is of no more use.
@@ -78,7 +78,7 @@ class Fold:
         """
         raise NotImplementedError
 
-    def keys(self, events: Iterable[Event]) -> list[tuple[str, Key]]:
+    def keys(self, state: State, events: Iterable[Event]) -> list[tuple[str, Key]]:
         """Return the rows (table, key) and balances that the events are known to touch, to be prefetched."""
         raise NotImplementedError
 
@@ -93,5 +93,5 @@ class Fold:
     def fold_block(self, state: State, logs: Iterable[Log]) -> None:
         """Decode, prefetch and apply the logs of one block or of many."""
         events = self.decode(state, logs)
-        state.prefetch(self.keys(events))
+        state.prefetch(self.keys(state, events))
         self.apply(state, events)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from indexer.errors import IndexerError
 
-class FoldError(Exception):
+
+class FoldError(IndexerError):
     """The fold cannot go on; the follower halts."""
 
 

@@ -15,7 +15,8 @@ Key = tuple[Any, ...]
 Row = dict[str, Any]
 
 #: `loader(table, keys)` returns the current rows of those keys that exist. For the table `BALANCE` the keys are
-#: `(account, token)` and the values are integers: the account's balance, debit positive.
+#: `(account,)` and the answer holds, for every token the account was ever posted in, `(account, token)` -> its balance, an
+#: integer, debit positive.
 Loader = Callable[[str, list[Key]], dict[Key, Any]]
 
 #: The name under which the balances of the journal's accounts are loaded.
@@ -61,7 +62,9 @@ class State:
         self.versions: list[Version] = []
         self.appends: list[tuple[str, Row]] = []
         self.postings: list[Posting] = []
-        self._rows: dict[str, dict[Key, Any]] = {}
+        self._rows: dict[str, dict[Key, Row | None]] = {}
+        self._balances: dict[tuple[str, str], int] = {}
+        self._accounts: set[str] = set()
         self._touched: dict[tuple[str, Key], Row] = {}
 
     # ------------------------------------------------------------------ rows
@@ -72,8 +75,7 @@ class State:
         if rows is None:
             rows = self._rows[table] = {}
         if key in rows:
-            found: Row | None = rows[key]
-            return found
+            return rows[key]
         row: Row | None = self.loader(table, [key]).get(key)
         rows[key] = row
         return row
@@ -101,20 +103,29 @@ class State:
         """Add a row to an append table."""
         self.appends.append((table, row))
 
+    def change(self, table: str, key: Key, **fields: Any) -> Row:
+        """Put the current row with some fields replaced, and return it.
+
+        Raises:
+            FoldBreach: there is no such row.
+        """
+        row = {**self.need(table, key), **fields}
+        self.put(table, key, row)
+        return row
+
     def balance(self, account: str, token: str) -> int:
         """Return the balance of an account of the journal, debit positive; 0 when nothing was ever posted."""
-        rows = self._rows.get(BALANCE)
-        if rows is None:
-            rows = self._rows[BALANCE] = {}
-        key = (account, token)
-        found: int | None = rows.get(key)
-        if found is None:
-            found = rows[key] = self.loader(BALANCE, [key]).get(key, 0)
-        return found
+        if account not in self._accounts:
+            self._load_balances([(account,)])
+        return self._balances.get((account, token), 0)
 
     def set_balance(self, account: str, token: str, amount: int) -> None:
-        """Set an account's balance; only the journal calls it."""
-        self._rows.setdefault(BALANCE, {})[account, token] = amount
+        """Set an account's balance; only the journal calls it, after `balance`."""
+        self._balances[account, token] = amount
+
+    def _load_balances(self, keys: list[Key]) -> None:
+        self._balances.update(self.loader(BALANCE, keys))
+        self._accounts.update(account for (account,) in keys)
 
     # ------------------------------------------------------------- the store
 
@@ -122,15 +133,15 @@ class State:
         """Load what of `wanted` is not here yet, one call of the loader a table."""
         missing: dict[str, set[Key]] = {}
         for table, key in wanted:
-            rows = self._rows.get(table)
-            if rows is None or key not in rows:
+            here = self._accounts if table == BALANCE else self._rows.get(table, ())
+            if (key[0] if table == BALANCE else key) not in here:
                 missing.setdefault(table, set()).add(key)
         for table, keys in missing.items():
+            if table == BALANCE:
+                self._load_balances(list(keys))
+                continue
             found = self.loader(table, list(keys))
-            absent = 0 if table == BALANCE else None
-            rows = self._rows.setdefault(table, {})
-            for key in keys:
-                rows[key] = found.get(key, absent)
+            self._rows.setdefault(table, {}).update((key, found.get(key)) for key in keys)
 
     def end_log(self, block: int, log_index: int) -> None:
         """Record the rows that one log changed."""
@@ -156,8 +167,10 @@ class State:
 
     def size(self) -> int:
         """Return how many rows are cached; a store with a memory budget calls `shrink` above some count."""
-        return sum(len(rows) for rows in self._rows.values())
+        return sum(len(rows) for rows in self._rows.values()) + len(self._balances)
 
     def shrink(self) -> None:
         """Drop the cached rows; only between batches, after `clear()`."""
         self._rows.clear()
+        self._balances.clear()
+        self._accounts.clear()
