@@ -41,6 +41,7 @@ abi-check: setup ## fail if the committed ABIs differ from the sources, or a con
 	@$(RUN) -m scripts.build --check
 
 test-contracts: setup ## Brownie's tests of the contracts on Anvil; ARGS="-k settle"
+	@$(RUN) -m scripts.build --no-export
 	@$(BROWNIE) -m pytest -c tests/contracts/pytest.ini tests/contracts $(ARGS)
 
 test-invariants: setup ## forge's invariants, with the table of calls
