@@ -85,7 +85,7 @@ clean: ## remove all that setup, tests and demo made in this folder
 
 node_modules/.stamp: package-lock.json
 	@echo "forge, anvil, the compiler and OpenZeppelin: node_modules"
-	@npm ci --no-audit --no-fund --ignore-scripts --loglevel=error
+	@npm ci --no-audit --no-fund --ignore-scripts --no-update-notifier --loglevel=error
 	@touch $@
 
 .home/.stamp: Makefile
