@@ -221,6 +221,8 @@ interface ILeaseBook {
 
     error LeaseBook_EntriesPaused();
     error LeaseBook_ZeroAddress();
+    /// @dev Paying this contract itself would strand the money.
+    error LeaseBook_SelfTransfer();
     error LeaseBook_TokenNotAllowed(address token);
     error LeaseBook_NotSiteOwner(address account);
     error LeaseBook_NotPendingOwner(address caller, address pendingOwner);
