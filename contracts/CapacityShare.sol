@@ -2,7 +2,6 @@
 pragma solidity 0.8.34;
 
 import {IAccessManager} from "@openzeppelin/contracts/access/manager/IAccessManager.sol";
-import {Clones} from "@openzeppelin/contracts/proxy/Clones.sol";
 import {ERC20} from "@openzeppelin/contracts/token/ERC20/ERC20.sol";
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {ERC20Permit} from "@openzeppelin/contracts/token/ERC20/extensions/ERC20Permit.sol";
@@ -31,17 +30,21 @@ contract CapacityShare is ICapacityShare, IERC7943Fungible, IERC165, ERC20Permit
         uint128 owed;
     }
 
-    /// @param paidIndex Index up to which `accrued` (base units) is counted. @param hasFrozen Saves reading `_frozen`.
+    /// @dev One word, so that a transfer writes it once: paid index (128 bits), accrued base units (120), and a bit that saves
+    /// reading `_frozen`.
     struct Account {
-        uint128 paidIndex;
-        uint120 accrued;
-        bool hasFrozen;
+        uint256 word;
     }
 
     uint256 private constant INDEX_SCALE = 1e36;
     uint40 private constant STREAM_DURATION = 1 days;
     uint256 private constant MIN_SUPPLY = 1e18;
     uint256 private constant MAX_SUPPLY = 1e30;
+    uint256 private constant ACCRUED_SHIFT = 128;
+    uint256 private constant ACCRUED_MASK = uint256(type(uint120).max) << ACCRUED_SHIFT;
+    uint256 private constant HAS_FROZEN = 1 << 248;
+    /// @dev Where an EIP-1167 clone's immutable arguments begin in its code.
+    uint256 private constant ARGS_OFFSET = 0x2d;
 
     IIdentityRegistry private immutable REGISTRY;
     address private immutable LEASE_BOOK;
@@ -132,7 +135,7 @@ contract CapacityShare is ICapacityShare, IERC7943Fungible, IERC165, ERC20Permit
 
         uint256 frozen = _frozen[from];
         if (frozen > balance - amount) _setFrozen(from, balance - amount);
-        _move(from, to, amount);
+        _move(from, to, amount, false);
         if (REGISTRY.sameParty(from, to)) _moveAccrued(from, to);
         emit ForcedTransfer(from, to, amount);
         return true;
@@ -173,7 +176,7 @@ contract CapacityShare is ICapacityShare, IERC7943Fungible, IERC165, ERC20Permit
 
     /// @inheritdoc ICapacityShare
     function claimableDown(address account) external view returns (uint256) {
-        return _accruedDown(account, _indexDown(_stream)).accrued;
+        return _accruedOf(_settledDown(_accounts[account], balanceOf(account), _indexDown()));
     }
 
     /// @inheritdoc ICapacityShare
@@ -202,13 +205,13 @@ contract CapacityShare is ICapacityShare, IERC7943Fungible, IERC165, ERC20Permit
 
     /// @inheritdoc ICapacityShare
     function currentIndex() external view returns (uint128) {
-        return _indexDown(_stream);
+        return uint128(_indexDown());
     }
 
     /// @inheritdoc ICapacityShare
     function accountOf(address account) external view returns (uint128 paidIndex, uint120 accrued, bool hasFrozen) {
-        Account storage a = _accounts[account];
-        return (a.paidIndex, a.accrued, a.hasFrozen);
+        uint256 word = _accounts[account].word;
+        return (uint128(word), uint120(_accruedOf(word)), word & HAS_FROZEN != 0);
     }
 
     /// @inheritdoc ICapacityShare
@@ -244,34 +247,40 @@ contract CapacityShare is ICapacityShare, IERC7943Fungible, IERC165, ERC20Permit
         (bool fromOk, bool toOk) = REGISTRY.canTransfer(from, to);
         if (!fromOk) revert ERC7943CannotSend(from);
         if (!toOk) revert ERC7943CannotReceive(to);
-        if (_accounts[from].hasFrozen) {
-            uint256 unfrozen = _unfrozen(from);
-            if (amount > unfrozen && amount <= balanceOf(from)) {
-                revert ERC7943InsufficientUnfrozenBalance(from, amount, unfrozen);
-            }
-        }
-        _move(from, to, amount);
+        _move(from, to, amount, true);
     }
 
     /// @dev Settles both sides, so that each keeps what it earned before, then moves the shares.
-    function _move(address from, address to, uint256 amount) private {
-        uint128 index = _indexDown(_stream);
-        _accounts[from] = _accruedDown(from, index);
-        _accounts[to] = _accruedDown(to, index);
+    /// @param keepFrozen Whether the frozen part of `from` must stay.
+    function _move(address from, address to, uint256 amount, bool keepFrozen) private {
+        uint256 index = _indexDown();
+        Account storage a = _accounts[from];
+        uint256 balance = balanceOf(from);
+        uint256 word = _settledDown(a, balance, index);
+        if (keepFrozen && word & HAS_FROZEN != 0) {
+            uint256 unfrozen = _unfrozen(from);
+            if (amount > unfrozen && amount <= balance) {
+                revert ERC7943InsufficientUnfrozenBalance(from, amount, unfrozen);
+            }
+        }
+        a.word = word;
+        a = _accounts[to];
+        a.word = _settledDown(a, balanceOf(to), index);
         super._update(from, to, amount);
     }
 
     function _moveAccrued(address from, address to) private {
-        uint120 moved = _accounts[from].accrued;
+        uint256 moved = _accounts[from].word & ACCRUED_MASK;
         if (moved == 0) return;
-        _accounts[from].accrued = 0;
-        _accounts[to].accrued += moved;
-        emit ClaimableMoved(from, to, moved);
+        _accounts[from].word -= moved;
+        _accounts[to].word += moved;
+        emit ClaimableMoved(from, to, moved >> ACCRUED_SHIFT);
     }
 
     function _setFrozen(address account, uint256 amount) private {
         _frozen[account] = amount;
-        _accounts[account].hasFrozen = amount != 0;
+        Account storage a = _accounts[account];
+        a.word = amount == 0 ? a.word & ~HAS_FROZEN : a.word | HAS_FROZEN;
         emit Frozen(account, amount);
     }
 
@@ -291,22 +300,37 @@ contract CapacityShare is ICapacityShare, IERC7943Fungible, IERC165, ERC20Permit
     function _distribute(uint256 amount, RevenueSource source, uint256 ref) private {
         if (source == RevenueSource.Lease && msg.sender != LEASE_BOOK) revert CapacityShare_OnlyLeaseBook(msg.sender);
         (address token, uint256 supply,) = _cloneArgs();
-        Stream memory s = _stream;
-        uint256 max = _maxAmountDown(s, supply);
+        (uint256 index, uint256 start, uint256 end) = (_stream.index, _stream.start, _stream.end);
+        (uint256 indexEnd, uint256 owed) = (_stream.indexEnd, _stream.owed);
+        uint256 max = _maxAmountDown(indexEnd, owed, supply);
         if (amount == 0 || amount > max) revert CapacityShare_AmountOutOfBounds(amount, max);
 
         // `max` keeps both sums within their slots.
         unchecked {
             uint256 added = amount * INDEX_SCALE / supply;
-            uint128 index = _indexDown(s);
-            s.end = _streamEndDown(s, s.indexEnd - index, added);
-            s.index = index;
-            s.start = uint40(block.timestamp);
-            s.indexEnd += uint128(added);
-            s.owed += uint128(amount);
+            index = _lineDown(index, indexEnd, start, end);
+            end = _mergedEndDown(end, indexEnd - index, added);
+            indexEnd += added;
+            owed += amount;
         }
-        _stream = s;
-        emit Distributed(msg.sender, source, ref, amount, s.index, s.indexEnd, s.start, s.end, s.owed);
+        _stream = Stream({
+            index: uint128(index),
+            start: uint40(block.timestamp),
+            end: uint40(end),
+            indexEnd: uint128(indexEnd),
+            owed: uint128(owed)
+        });
+        emit Distributed(
+            msg.sender,
+            source,
+            ref,
+            amount,
+            uint128(index),
+            uint128(indexEnd),
+            uint40(block.timestamp),
+            uint40(end),
+            owed
+        );
 
         uint256 before = IERC20(token).balanceOf(address(this));
         IERC20(token).safeTransferFrom(msg.sender, address(this), amount);
@@ -315,12 +339,12 @@ contract CapacityShare is ICapacityShare, IERC7943Fungible, IERC165, ERC20Permit
     }
 
     function _claim(address account, address to) private returns (uint256 amount) {
-        Account memory a = _accruedDown(account, _indexDown(_stream));
-        amount = a.accrued;
+        Account storage a = _accounts[account];
+        uint256 word = _settledDown(a, balanceOf(account), _indexDown());
+        amount = _accruedOf(word);
         if (amount == 0) revert CapacityShare_NothingClaimable(account);
 
-        a.accrued = 0;
-        _accounts[account] = a;
+        a.word = word & ~ACCRUED_MASK;
         uint256 owed = _stream.owed - amount;
         _stream.owed = uint128(owed);
         emit Claimed(account, to, amount, owed);
@@ -329,42 +353,61 @@ contract CapacityShare is ICapacityShare, IERC7943Fungible, IERC165, ERC20Permit
         IERC20(token).safeTransfer(to, amount);
     }
 
-    /// @dev Index at this block's time, rounded down.
-    function _indexDown(Stream memory s) private view returns (uint128) {
-        if (block.timestamp >= s.end) return s.indexEnd;
-        // At most indexEnd, and the product of 128 and 40 bits cannot overflow.
+    function _indexDown() private view returns (uint256) {
+        return _lineDown(_stream.index, _stream.indexEnd, _stream.start, _stream.end);
+    }
+
+    /// @dev Index at this block's time on a line from `index` at `start` to `indexEnd` at `end`, rounded down.
+    function _lineDown(uint256 index, uint256 indexEnd, uint256 start, uint256 end) private view returns (uint256) {
+        if (block.timestamp >= end) return indexEnd;
+        // Here start <= now < end and index <= indexEnd < 2^128.
         unchecked {
-            return s.index
-                + uint128(uint256(s.indexEnd - s.index) * (block.timestamp - s.start) / (s.end - s.start));
+            return index + (indexEnd - index) * (block.timestamp - start) / (end - start);
         }
     }
 
     /// @dev Mean of the old end and a day from now, weighted by what is `left` of the index and what is `added`; never before
     /// the old end, because that is at most a day away.
-    function _streamEndDown(Stream memory s, uint256 left, uint256 added) private view returns (uint40) {
-        uint256 leftTime = left == 0 ? 0 : s.end - block.timestamp;
-        return uint40(block.timestamp + (left * leftTime + added * STREAM_DURATION) / (left + added));
-    }
-
-    /// @dev Most that the index and an account's `accrued` have room for, base units.
-    function _maxAmountDown(Stream memory s, uint256 supply) private pure returns (uint256) {
-        uint256 indexRoom = (type(uint128).max - s.indexEnd) * supply / INDEX_SCALE;
-        uint256 owedRoom = type(uint120).max - s.owed;
-        return indexRoom < owedRoom ? indexRoom : owedRoom;
-    }
-
-    /// @dev `account` settled to `index`, rounded down; not written.
-    function _accruedDown(address account, uint128 index) private view returns (Account memory a) {
-        a = _accounts[account];
-        // A balance is at most 1e30, an index 2^128; what all accrue is at most `owed`, below 2^120.
+    function _mergedEndDown(uint256 end, uint256 left, uint256 added) private view returns (uint256) {
+        // With anything left, the old end lies ahead; 128 and 40 bits cannot overflow.
         unchecked {
-            a.accrued += uint120(balanceOf(account) * (index - a.paidIndex) / INDEX_SCALE);
+            uint256 leftTime = left == 0 ? 0 : end - block.timestamp;
+            return block.timestamp + (left * leftTime + added * STREAM_DURATION) / (left + added);
         }
-        a.paidIndex = index;
     }
 
-    /// @dev The clone's immutable arguments, from its own code.
+    /// @dev Most that the index (128 bits) and an account's accrued part (120 bits) have room for, base units.
+    function _maxAmountDown(uint256 indexEnd, uint256 owed, uint256 supply) private pure returns (uint256) {
+        // Both are bounded by earlier calls; a supply is at most 1e30.
+        unchecked {
+            uint256 indexRoom = (type(uint128).max - indexEnd) * supply / INDEX_SCALE;
+            uint256 owedRoom = type(uint120).max - owed;
+            return indexRoom < owedRoom ? indexRoom : owedRoom;
+        }
+    }
+
+    /// @dev `a`'s word settled to `index`, what it earned on `balance` rounded down; not written.
+    function _settledDown(Account storage a, uint256 balance, uint256 index) private view returns (uint256 word) {
+        word = a.word;
+        // A balance is at most 1e30, an index below 2^128; all that is accrued is at most `owed`, below 2^120.
+        unchecked {
+            uint256 rise = index - uint128(word);
+            word += (balance * rise / INDEX_SCALE << ACCRUED_SHIFT) + rise;
+        }
+    }
+
+    function _accruedOf(uint256 word) private pure returns (uint256) {
+        return (word & ACCRUED_MASK) >> ACCRUED_SHIFT;
+    }
+
+    /// @dev What LeaseBook gave the clone for good; from its own code, as `Clones.fetchCloneArgs` without a copy.
     function _cloneArgs() private view returns (address token, uint256 supply, uint256 id) {
-        return abi.decode(Clones.fetchCloneArgs(address(this)), (address, uint256, uint256));
+        assembly ("memory-safe") {
+            let free := mload(0x40)
+            extcodecopy(address(), free, ARGS_OFFSET, 0x60)
+            token := mload(free)
+            supply := mload(add(free, 0x20))
+            id := mload(add(free, 0x40))
+        }
     }
 }

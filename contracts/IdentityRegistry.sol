@@ -130,7 +130,7 @@ contract IdentityRegistry is IIdentityRegistry, AccessManaged {
     }
 
     /// @dev A member whose time is not over, not frozen, with at least one of `flags`.
-    function _isValid(Identity memory identity, uint16 flags) private view returns (bool) {
+    function _isValid(Identity storage identity, uint16 flags) private view returns (bool) {
         return identity.validUntil > block.timestamp && identity.flags & FLAG_FROZEN == 0 && identity.flags & flags != 0;
     }
 }

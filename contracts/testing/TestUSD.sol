@@ -10,16 +10,21 @@ import {IERC20Metadata} from "@openzeppelin/contracts/token/ERC20/extensions/IER
 /// with allowances, the same revert strings and the same storage slots touched by a transfer. The owner has all roles.
 /// @dev Like USDC, an allowance of the maximum is counted down too.
 contract TestUSD is IERC20Metadata, EIP712 {
-    bytes32 public constant PERMIT_TYPEHASH =
+    bytes32 private constant PERMIT_TYPEHASH =
         keccak256("Permit(address owner,address spender,uint256 value,uint256 nonce,uint256 deadline)");
-    bytes32 public constant TRANSFER_WITH_AUTHORIZATION_TYPEHASH = keccak256(
+    bytes32 private constant TRANSFER_WITH_AUTHORIZATION_TYPEHASH = keccak256(
         "TransferWithAuthorization(address from,address to,uint256 value,uint256 validAfter,uint256 validBefore,bytes32 nonce)"
     );
-    bytes32 public constant RECEIVE_WITH_AUTHORIZATION_TYPEHASH = keccak256(
+    bytes32 private constant RECEIVE_WITH_AUTHORIZATION_TYPEHASH = keccak256(
         "ReceiveWithAuthorization(address from,address to,uint256 value,uint256 validAfter,uint256 validBefore,bytes32 nonce)"
     );
-    bytes32 public constant CANCEL_AUTHORIZATION_TYPEHASH =
+    bytes32 private constant CANCEL_AUTHORIZATION_TYPEHASH =
         keccak256("CancelAuthorization(address authorizer,bytes32 nonce)");
+
+    /// @dev Top bit: blocklisted; the rest: balance. As in USDC.
+    struct Account {
+        uint256 word;
+    }
 
     string public constant name = "Test USD";
     string public constant symbol = "TUSD";
@@ -36,13 +41,10 @@ contract TestUSD is IERC20Metadata, EIP712 {
     mapping(address minter => uint256) public minterAllowance;
     mapping(address account => mapping(address spender => uint256)) public allowance;
     mapping(address authorizer => mapping(bytes32 nonce => bool)) public authorizationState;
-    /// @dev Top bit: blocklisted; the rest: balance. As in USDC.
-    mapping(address account => uint256) private _balanceAndBlocked;
+    mapping(address account => Account) private _accounts;
 
     event Mint(address indexed minter, address indexed to, uint256 amount);
-    event Burn(address indexed burner, uint256 amount);
     event MinterConfigured(address indexed minter, uint256 minterAllowedAmount);
-    event MinterRemoved(address indexed oldMinter);
     event Blacklisted(address indexed account);
     event UnBlacklisted(address indexed account);
     event Pause();
@@ -88,9 +90,10 @@ contract TestUSD is IERC20Metadata, EIP712 {
         notBlacklisted(msg.sender)
         returns (bool)
     {
-        uint256 allowed = allowance[from][msg.sender];
+        mapping(address => uint256) storage allowances = allowance[from];
+        uint256 allowed = allowances[msg.sender];
         require(value <= allowed, "ERC20: transfer amount exceeds allowance");
-        allowance[from][msg.sender] = allowed - value;
+        allowances[msg.sender] = allowed - value;
         _transfer(from, to, value);
         return true;
     }
@@ -100,20 +103,8 @@ contract TestUSD is IERC20Metadata, EIP712 {
         return true;
     }
 
-    function increaseAllowance(address spender, uint256 increment) external returns (bool) {
-        _approve(msg.sender, spender, allowance[msg.sender][spender] + increment);
-        return true;
-    }
-
-    function decreaseAllowance(address spender, uint256 decrement) external returns (bool) {
-        uint256 allowed = allowance[msg.sender][spender];
-        require(decrement <= allowed, "ERC20: decreased allowance below zero");
-        _approve(msg.sender, spender, allowed - decrement);
-        return true;
-    }
-
     function balanceOf(address account) external view returns (uint256) {
-        return _balanceAndBlocked[account] & ~BLOCKED;
+        return _accounts[account].word & ~BLOCKED;
     }
 
     // -------------------------------------------------------------- signatures
@@ -208,16 +199,6 @@ contract TestUSD is IERC20Metadata, EIP712 {
         return true;
     }
 
-    function removeMinter(address minter) external onlyOwner returns (bool) {
-        minterAllowance[minter] = 0;
-        emit MinterRemoved(minter);
-        return true;
-    }
-
-    function isMinter(address account) external view returns (bool) {
-        return minterAllowance[account] != 0;
-    }
-
     function mint(address to, uint256 amount)
         external
         whenNotPaused
@@ -233,33 +214,24 @@ contract TestUSD is IERC20Metadata, EIP712 {
         if (msg.sender != owner) minterAllowance[msg.sender] = allowed - amount;
         totalSupply += amount;
         require(totalSupply < BLOCKED, "FiatTokenV2_2: Balance exceeds (2^255 - 1)");
-        _balanceAndBlocked[to] += amount;
+        _accounts[to].word += amount;
         emit Mint(msg.sender, to, amount);
         emit Transfer(address(0), to, amount);
         return true;
     }
 
-    function burn(uint256 amount) external whenNotPaused onlyMinters notBlacklisted(msg.sender) {
-        require(amount != 0, "FiatToken: burn amount not greater than 0");
-        require(amount <= _balanceAndBlocked[msg.sender], "FiatToken: burn amount exceeds balance");
-        totalSupply -= amount;
-        _balanceAndBlocked[msg.sender] -= amount;
-        emit Burn(msg.sender, amount);
-        emit Transfer(msg.sender, address(0), amount);
-    }
-
     function blacklist(address account) external onlyOwner {
-        _balanceAndBlocked[account] |= BLOCKED;
+        _accounts[account].word |= BLOCKED;
         emit Blacklisted(account);
     }
 
     function unBlacklist(address account) external onlyOwner {
-        _balanceAndBlocked[account] &= ~BLOCKED;
+        _accounts[account].word &= ~BLOCKED;
         emit UnBlacklisted(account);
     }
 
     function isBlacklisted(address account) public view returns (bool) {
-        return _balanceAndBlocked[account] & BLOCKED != 0;
+        return _accounts[account].word & BLOCKED != 0;
     }
 
     function pause() external onlyOwner {
@@ -286,12 +258,19 @@ contract TestUSD is IERC20Metadata, EIP712 {
         emit Approval(from, spender, value);
     }
 
-    function _transfer(address from, address to, uint256 value) private notBlacklisted(from) notBlacklisted(to) {
+    function _transfer(address from, address to, uint256 value) private {
+        Account storage payer = _accounts[from];
+        Account storage payee = _accounts[to];
+        uint256 fromBalance = payer.word;
+        require((fromBalance | payee.word) & BLOCKED == 0, "Blacklistable: account is blacklisted");
         require(from != address(0), "ERC20: transfer from the zero address");
         require(to != address(0), "ERC20: transfer to the zero address");
-        require(value <= _balanceAndBlocked[from], "ERC20: transfer amount exceeds balance");
-        _balanceAndBlocked[from] -= value;
-        _balanceAndBlocked[to] += value;
+        require(value <= fromBalance, "ERC20: transfer amount exceeds balance");
+        // Balances sum to the total supply, below 2^255.
+        unchecked {
+            payer.word = fromBalance - value;
+            payee.word += value;
+        }
         emit Transfer(from, to, value);
     }
 
