@@ -66,6 +66,26 @@ def claimable(offering: Row, holding: Row, t: int) -> int:
     return accrued + earned(holding["balance"], holding["paid_index"], index(offering, t))
 
 
+class Line(NamedTuple):
+    """The line on which the index runs after a distribution."""
+
+    index: int
+    index_end: int
+    stream_start: int
+    stream_end: int
+
+
+def distributed(offering: Row, amount: int, t: int) -> Line:
+    """Return the line after `amount` came in at `t`: it ends at the mean of the old end and a day from now, weighted by
+    what is left of the index and what is added; index and end rounded down."""
+    now = index(offering, t)
+    added = amount * INDEX_SCALE // offering["supply"]
+    left = offering["index_end"] - now
+    left_time = offering["stream_end"] - t if left else 0
+    end = t + (left * left_time + added * STREAM) // (left + added)
+    return Line(now, offering["index_end"] + added, t, end)
+
+
 def unstreamed(offering: Row, t: int) -> int:
     """Return what was distributed and has not yet streamed in at `t`, rounded up."""
     return div_up((offering["index_end"] - index(offering, t)) * offering["supply"], INDEX_SCALE)
@@ -89,9 +109,7 @@ def funded_until(lease: Row) -> int:
 
 def escrow(lease: Row) -> int:
     """Return what the LeaseBook holds for a lease."""
-    held: int = (
-        lease["deposited"] + lease["penalty"] + lease["compensation"] - lease["rent_total"] - lease["collected"]
-    )
+    held: int = lease["deposited"] + lease["penalty"] + lease["compensation"] - lease["rent_total"] - lease["collected"]
     return held
 
 
@@ -99,7 +117,7 @@ def collectable(lease: Row) -> int:
     """Return what the holder may collect: the escrow less the price of time not yet settled, rounded up."""
     if lease["finalised"]:
         return escrow(lease)
-    unsettled = lease["end_at"] - lease["settled_until"]
+    unsettled = max(0, lease["end_at"] - lease["settled_until"])
     return max(0, escrow(lease) - div_up(lease["price"] * lease["gpus"] * unsettled, HOUR))
 
 
@@ -182,9 +200,7 @@ def lapsed_to(lease: Row, meter: Row | None, t: int, grace: int = GRACE) -> int:
     return max(reported_to, (t - grace) // HOUR)
 
 
-def meter_settled(
-    lease: Row, meter: Row | None, t: int, window: int = CHALLENGE_WINDOW, grace: int = GRACE
-) -> Settled:
+def meter_settled(lease: Row, meter: Row | None, t: int, window: int = CHALLENGE_WINDOW, grace: int = GRACE) -> Settled:
     """Return what the meter holds final of a lease at `t`, as `UsageMeter.settled` does."""
     available = due = 0
     for _, from_epoch, _, posted_at, available_after, due_after, *_ in meter["ring"] if meter else ():
