@@ -121,7 +121,9 @@ contract LeaseBook is ILeaseBook, ERC721, AccessManaged, ReentrancyGuardTransien
         }
 
         address token = site.token;
-        share = Clones.cloneWithImmutableArgs(shareImplementation, abi.encode(token, supply, siteId));
+        // At an address that a client computes by itself, so that no server can name another as a permit's spender.
+        bytes memory arguments = abi.encode(token, supply, siteId);
+        share = Clones.cloneDeterministicWithImmutableArgs(shareImplementation, arguments, bytes32(siteId));
         site.share = share;
         site.revenueBps = revenueBps;
 
