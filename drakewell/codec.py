@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from eth_abi.abi import decode, encode
+from eth_utils.crypto import keccak
+
 from contracts import load_abi
-from eth_abi import decode, encode
-from eth_utils import keccak
 
 SELECTOR_BYTES = 4
 

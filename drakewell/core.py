@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from eth_account.signers.local import LocalAccount
-from eth_utils import keccak
+from eth_utils.crypto import keccak
 
 from drakewell.codec import Call
 from drakewell.deployment import Deployment
@@ -67,6 +67,7 @@ class Core:
         self.token = token or self.deployment["TestUSD"]
         self.seen_block: int | None = None
         self._limits = limits or Limits()
+        self._shares: dict[int, str] = {}
 
     @property
     def address(self) -> str:

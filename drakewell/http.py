@@ -11,13 +11,60 @@ from drakewell.errors import Unreachable, problem
 
 _DECIMAL = re.compile(r"-?\d+")
 # Amounts travel as decimal strings under these names; everything else that looks like a number is text.
-_AMOUNTS = frozenset(
-    "amount available balance balance_after bond bond_free bond_locked bond_per_gpu ceiling_price claimable claimed"
-    " collectable collected compensation credit credits current_index debit demand_response deposited distributed"
-    " effective_gas_price fee fee_total floor_price free_bond frozen index index_end lease locked_bond max_deposit"
-    " max_penalty min_deposit mining needed other owed owner_part owner_total penalty penalty_view pending_shares price"
-    " ref rent rent_per_hour rent_total shares shares_total supply unshared_net".split()
-)
+_AMOUNTS = {
+    "amount",
+    "available",
+    "balance",
+    "balance_after",
+    "bond",
+    "bond_free",
+    "bond_locked",
+    "bond_per_gpu",
+    "ceiling_price",
+    "claimable",
+    "claimed",
+    "collectable",
+    "collected",
+    "compensation",
+    "credit",
+    "credits",
+    "current_index",
+    "debit",
+    "demand_response",
+    "deposited",
+    "distributed",
+    "effective_gas_price",
+    "fee",
+    "fee_total",
+    "floor_price",
+    "free_bond",
+    "frozen",
+    "index",
+    "index_end",
+    "lease",
+    "locked_bond",
+    "max_deposit",
+    "max_penalty",
+    "min_deposit",
+    "mining",
+    "needed",
+    "other",
+    "owed",
+    "owner_part",
+    "owner_total",
+    "penalty",
+    "penalty_view",
+    "pending_shares",
+    "price",
+    "ref",
+    "rent",
+    "rent_per_hour",
+    "rent_total",
+    "shares",
+    "shares_total",
+    "supply",
+    "unshared_net",
+}
 
 
 def exact(value: Any, key: str = "") -> Any:
@@ -36,7 +83,7 @@ class Http:
 
     def __init__(self, base_url: str, timeout: float = 30.0) -> None:
         """Open nothing yet. `timeout` in seconds, for each answer."""
-        self._http = httpx.Client(base_url=base_url.rstrip("/"), timeout=timeout, limits=httpx.Limits(max_connections=32))
+        self._http = httpx.Client(base_url=base_url.rstrip("/"), timeout=timeout)
 
     def close(self) -> None:
         """Close the connections."""

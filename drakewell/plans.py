@@ -9,15 +9,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from contracts import load_abi
 from eth_account import Account
 from eth_account.messages import encode_typed_data
 from eth_account.signers.local import LocalAccount
 
+from contracts import load_abi
 from drakewell.codec import Call
 from drakewell.errors import CannotProceed, PlanMismatch
 
-TOKEN_ABI = "TestUSD"
+TOKEN_ABI = "TestUSD"  # noqa: S105 - a contract's name
 PERMIT_SUFFIX = "WithPermit"
 _SIGNATURE_PARTS = ("v", "r", "s")
 
@@ -55,7 +55,7 @@ class Limits:
 class Walk:
     """One plan, checked whole at once, then signed step by step."""
 
-    def __init__(  # noqa: PLR0913 - all that a plan is held against
+    def __init__(  # noqa: PLR0917 - all that a plan is held against
         self, plan: dict[str, Any], call: Call, pull: Pull | None, signer: LocalAccount, chain_id: int, limits: Limits
     ) -> None:
         """Check what can be checked before the first signature.

@@ -7,6 +7,7 @@ from typing import Any
 
 from drakewell.codec import Call
 from drakewell.core import Core, Sent
+from drakewell.errors import PlanMismatch
 from drakewell.http import exact
 from drakewell.reports import Report
 from drakewell.terms import Terms, label, rfc3339, unix
@@ -243,12 +244,24 @@ class Writes(Core):
     def withdraw_credit(self, token: str | None = None, to: str | None = None) -> Sent:
         """Draw the account's credit in a token, by default the settlement token."""
         token, to = token or self.token, to or self.address
-        return self._write(
-            "/v1/credits/withdraw", {"token": token, "to": to}, self._book("withdrawCredit", token, to)
-        )
+        return self._write("/v1/credits/withdraw", {"token": token, "to": to}, self._book("withdrawCredit", token, to))
 
     def _book(self, function: str, *args: Any) -> Call:
         return Call("LeaseBook", self.deployment["LeaseBook"], function, args)
 
     def _share(self, site_id: int, function: str, *args: Any) -> Call:
-        return Call("CapacityShare", self.deployment.share_of(site_id), function, args)
+        return Call("CapacityShare", self.share_address(site_id), function, args)
+
+    def share_address(self, site_id: int) -> str:
+        """Return the address of a site's shares, computed from the pinned ones.
+
+        Raises:
+            PlanMismatch: the API names another.
+        """
+        if site_id not in self._shares:
+            offering = exact(self.http.get(f"/v1/shares/{site_id}")["data"])
+            computed = self.deployment.share_of(site_id, self.token, offering["supply"])
+            if computed != offering["share"]:
+                raise PlanMismatch(f"share: the API says {offering['share']}, the LeaseBook makes {computed}")
+            self._shares[site_id] = computed
+        return self._shares[site_id]

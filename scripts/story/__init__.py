@@ -1,1 +1,1 @@
-"""The demo's story: who acts, when, and the tables at its end. It knows an API, a node's clock and a faucet, no more."""
+"""The demo's story: who acts, when, and the tables at its end; it knows an API, a node's clock and a faucet."""

@@ -15,7 +15,7 @@ ASSUMED_TDP_WATTS = 300
 
 @dataclass(frozen=True)
 class Model:
-    """What a site asks and draws for a GPU of a model: base units per GPU-hour for none and all of them leased, and W."""
+    """What a site asks for a GPU with none and with all of them leased, base units per GPU-hour, and its TDP in W."""
 
     floor_price: int
     ceiling_price: int

@@ -58,7 +58,5 @@ class Meters:
         hour = pods[gpu % len(pods)].at(epoch)
         available, busy = hour.available * seconds // HOUR, hour.busy * seconds // HOUR
         # Wh = (idle x available + (TDP - idle) x busy) / 3600
-        hundredth_watt_seconds = self.tdp_watts[lease_id] * (
-            IDLE_PERCENT * available + (100 - IDLE_PERCENT) * busy
-        )
+        hundredth_watt_seconds = self.tdp_watts[lease_id] * (IDLE_PERCENT * available + (100 - IDLE_PERCENT) * busy)
         return Sample(lease_id, epoch, gpu, available, busy, 0, hundredth_watt_seconds // (100 * HOUR))
