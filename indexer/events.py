@@ -50,10 +50,11 @@ IGNORED: dict[tuple[str, str], str] = {
 
 class Log(NamedTuple):
     """One log of the chain as the node gave it. `time` is the block's, `address` and `tx_hash` lower-case 0x hex,
-    `topics` 32 bytes each."""
+    `topics` 32 bytes each.
+    """
 
     block: int
-    index: int
+    index: int  # type: ignore[assignment]  # a log's index is the chain's word; nobody searches a log as a tuple
     tx_index: int
     tx_hash: str
     time: int

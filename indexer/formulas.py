@@ -47,7 +47,8 @@ def div_up(numerator: int, denominator: int) -> int:
 
 def index(offering: Row, t: int) -> int:
     """Return the per-share index at `t`: on the line from the last distribution, rounded down; flat after its end."""
-    start, end = offering["stream_start"], offering["stream_end"]
+    start: int = offering["stream_start"]
+    end: int = offering["stream_end"]
     low: int = offering["index"]
     high: int = offering["index_end"]
     if t >= end:
@@ -69,7 +70,7 @@ def claimable(offering: Row, holding: Row, t: int) -> int:
 class Line(NamedTuple):
     """The line on which the index runs after a distribution."""
 
-    index: int
+    index_now: int
     index_end: int
     stream_start: int
     stream_end: int
@@ -77,7 +78,8 @@ class Line(NamedTuple):
 
 def distributed(offering: Row, amount: int, t: int) -> Line:
     """Return the line after `amount` came in at `t`: it ends at the mean of the old end and a day from now, weighted by
-    what is left of the index and what is added; index and end rounded down."""
+    what is left of the index and what is added; index and end rounded down.
+    """
     now = index(offering, t)
     added = amount * INDEX_SCALE // offering["supply"]
     left = offering["index_end"] - now
@@ -104,7 +106,8 @@ def end_of(lease: Row) -> int:
 def funded_until(lease: Row) -> int:
     """Return the second up to which the deposit pays for all of the lease's GPUs."""
     start: int = lease["start_at"]
-    return start + lease["deposited"] * HOUR // (lease["gpus"] * lease["price"])
+    bought: int = lease["deposited"] * HOUR // (lease["gpus"] * lease["price"])
+    return start + bought
 
 
 def escrow(lease: Row) -> int:
@@ -127,7 +130,8 @@ def lease_state(lease: Row | None, t: int) -> str:
         return NONE
     if lease["finalised"]:
         return FINAL
-    if t >= lease["end_at"]:
+    # A lease that ends where it starts never runs: it is over at once.
+    if t >= lease["end_at"] or lease["end_at"] == lease["start_at"]:
         return ENDED
     if lease["code"] in PROVIDER_CODES:
         return RECLAIMING
@@ -146,9 +150,10 @@ class Split(NamedTuple):
 
 
 def settlement(lease: Row, revenue_bps: int, available: int) -> Split:
-    """Return a lease's totals for `available` GPU-seconds; `unshared_net` is the part settled before shares were issued.
+    """Return a lease's totals for `available` GPU-seconds.
 
-    Each total is rounded down, so every sequence of settlements moves the same.
+    `unshared_net` of the lease is the part of rent less fee that was settled before shares were issued. Each total is
+    rounded down, so every sequence of settlements moves the same.
     """
     rent = lease["price"] * available // HOUR
     fee = rent * lease["fee_bps"] // BPS
@@ -156,28 +161,29 @@ def settlement(lease: Row, revenue_bps: int, available: int) -> Split:
     return Split(rent, fee, shares, rent - fee - shares)
 
 
-def penalty(price: int, sla_bps: int, penalty_bps: int, available: int, due: int, limit: int) -> int:
+def penalty(terms: Row, price_: int, *, available: int, due: int, limit: int) -> int:
     """Return what the SLA takes from the bond for `available` of `due` GPU-seconds, at most `limit`."""
-    missing = max(0, sla_bps * due - BPS * available)
-    return min(limit, price * missing * penalty_bps // (HOUR * BPS * BPS))
+    missing = max(0, terms["sla_bps"] * due - BPS * available)
+    taken: int = min(limit, price_ * missing * terms["penalty_bps"] // (HOUR * BPS * BPS))
+    return taken
 
 
 def compensation(lease: Row, terms: Row, old_end: int, new_end: int) -> int:
     """Return what a reclaim pays from the bond: a share of the funded rent that it takes back."""
-    rent = lease["price"] * lease["gpus"] * (old_end - new_end) // HOUR
-    return min(lease["bond_locked"], rent * terms["compensation_bps"] // BPS)
+    taken = lease["price"] * lease["gpus"] * (old_end - new_end)
+    paid: int = min(lease["bond_locked"], taken * terms["compensation_bps"] // (HOUR * BPS))
+    return paid
 
 
 def penalty_view(
-    lease: Row, meter: Row | None, terms: Row, t: int, window: int = CHALLENGE_WINDOW, grace: int = GRACE
+    lease: Row, meter: Row | None, terms: Row, t: int, *, window: int = CHALLENGE_WINDOW, grace: int = GRACE
 ) -> int:
     """Return the penalty as it would be were the last settlement at `t`; the one paid once the lease is final."""
     if lease["finalised"]:
         paid: int = lease["penalty"]
         return paid
-    final = meter_settled(lease, meter, t, window, grace)
-    limit = lease["bond_locked"]
-    return penalty(lease["price"], terms["sla_bps"], terms["penalty_bps"], final.available, final.due, limit)
+    final = meter_settled(meter, t, window, grace)
+    return penalty(terms, lease["price"], available=final.available, due=final.due, limit=lease["bond_locked"])
 
 
 # -------------------------------------------------------------------------------------------------------------- usage
@@ -185,7 +191,8 @@ def penalty_view(
 
 class Settled(NamedTuple):
     """What is final of a lease: unix seconds up to which the meter has settled it (not clipped to its end), and
-    GPU-seconds."""
+    GPU-seconds.
+    """
 
     until: int
     available: int
@@ -194,31 +201,50 @@ class Settled(NamedTuple):
 
 def lapsed_to(lease: Row, meter: Row | None, t: int, grace: int = GRACE) -> int:
     """Return the latest epoch boundary (unix hours) below which nothing can be reported any more at `t`."""
-    reported_to = _reported_to(lease, meter)
-    if meter is not None and reported_to < meter["voided_to"] and t < meter["voided_at"] + grace:
-        return reported_to
-    return max(reported_to, (t - grace) // HOUR)
+    return max(reported_to(lease, meter), _lapsed(meter, t, grace))
 
 
-def meter_settled(lease: Row, meter: Row | None, t: int, window: int = CHALLENGE_WINDOW, grace: int = GRACE) -> Settled:
+def reported_to(lease: Row, meter: Row | None) -> int:
+    """Return the epoch boundary up to which reports count; before the first, the hour in which the lease starts."""
+    reported: int = meter["reported_to"] if meter else 0
+    return reported or lease["start_at"] // HOUR
+
+
+def _lapsed(meter: Row | None, t: int, grace: int) -> int:
+    # What a void opened again stays open for a grace.
+    reported: int = meter["reported_to"] if meter else 0
+    if meter and reported < meter["voided_to"] and t < meter["voided_at"] + grace:
+        return reported
+    return max(reported, (t - grace) // HOUR)
+
+
+def meter_settled(meter: Row | None, t: int, window: int = CHALLENGE_WINDOW, grace: int = GRACE) -> Settled:
     """Return what the meter holds final of a lease at `t`, as `UsageMeter.settled` does."""
     available = due = 0
     for _, from_epoch, _, posted_at, available_after, due_after, *_ in meter["ring"] if meter else ():
         if posted_at + window > t:
             return Settled(from_epoch * HOUR, available, due)
         available, due = available_after, due_after
-    return Settled(lapsed_to(lease, meter, t, grace) * HOUR, available, due)
+    return Settled(_lapsed(meter, t, grace) * HOUR, available, due)
 
 
-def settled_until(lease: Row, meter: Row | None, t: int) -> int:
-    """Return up to when a settlement at `t` would settle the lease, within its start and end."""
-    until = min(meter_settled(lease, meter, t).until, lease["end_at"])
-    return max(until, lease["settled_until"])
+class Due(NamedTuple):
+    """What a settlement would do: up to when, whether it is the last, and whether there is anything to settle."""
+
+    until: int
+    last: bool
+    settles: bool
 
 
-def _reported_to(lease: Row, meter: Row | None) -> int:
-    reported: int = lease["start_at"] // HOUR if meter is None else meter["reported_to"]
-    return reported
+def settlement_due(lease: Row, meter: Row | None, t: int, window: int = CHALLENGE_WINDOW, grace: int = GRACE) -> Due:
+    """Return what `LeaseBook.settle` would do at `t`."""
+    end: int = lease["end_at"]
+    before: int = lease["settled_until"]
+    reached = meter_settled(meter, t, window, grace).until
+    empty = end == lease["start_at"]
+    last = not lease["finalised"] and (t >= end or empty) and (reached >= end or empty)
+    until = max(min(reached, end), before)
+    return Due(until, last, last or (not lease["finalised"] and until > before))
 
 
 # ----------------------------------------------------------------------------------------------------------- listings
@@ -239,7 +265,7 @@ class Quote(NamedTuple):
 
 
 def price(terms: Row, leased: int, gpus: int) -> int:
-    """Return the price of `gpus` more: linear from floor to ceiling in the occupancy averaged over the fill, rounded up."""
+    """Return the price of `gpus` more: linear from floor to ceiling in the occupancy averaged over the fill, up."""
     floor, ceiling, total = terms["floor_price"], terms["ceiling_price"], terms["gpus"]
     up: int = floor + div_up((ceiling - floor) * (2 * leased + gpus), 2 * total)
     return up
@@ -258,7 +284,7 @@ def quote(listing: Row, site: Row, gpus: int, term: int, t: int) -> Quote:
     each = price(listing, listing["leased"], gpus)
     start = max(t, listing["window_from"])
     bond = gpus * listing["bond_per_gpu"]
-    worst = penalty(each, listing["sla_bps"], listing["penalty_bps"], 0, gpus * term, bond)
+    worst = penalty(listing, each, available=0, due=gpus * term, limit=bond)
     return Quote(
         version=listing["version"],
         price=each,

@@ -12,15 +12,15 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from indexer import events
 from indexer.events import Event, Log
 from indexer.fold import leasebook, meter, registry, share, token
 from indexer.fold.errors import FoldBreach, FoldError
-from indexer.fold.journal import LEASEBOOK, Books
+from indexer.fold.journal import LEASEBOOK, Books, Handler
 from indexer.fold.state import BALANCE, Key, Known, Loader, Posting, State, Version
 
 __all__ = [
@@ -49,10 +49,8 @@ def _version() -> str:
     return digest.hexdigest()
 
 
-#: SHA-256 (hex) over the sources of the fold, the decoders and the formulas: rows folded by another version are rebuilt.
+#: SHA-256 (hex) over the sources of fold, decoders and formulas: rows folded by another version are rebuilt.
 FOLD_VERSION = _version()
-
-Handler = Callable[[Books, Log, dict[str, Any]], None]
 
 _HANDLERS: dict[str, dict[str, Handler]] = {
     events.REGISTRY: registry.HANDLERS,
@@ -86,11 +84,10 @@ class Fold:
         """Fold the logs of the contracts of `genesis`, of the clones they make and of the tokens they allow."""
         self.genesis = genesis
 
-    def state(
-        self, loader: Loader, offerings: Iterable[tuple[str, int]] = (), tokens: Iterable[str] = ()
-    ) -> State:
+    def state(self, loader: Loader, offerings: Iterable[tuple[str, int]] = (), tokens: Iterable[str] = ()) -> State:
         """Return a state over `loader` that knows the clones `(share, site_id)` of `mirror.offering` and the `token`
-        of every row of `mirror.token`, as of the block from which it goes on."""
+        of every row of `mirror.token`, as of the block from which it goes on.
+        """
         known = {
             self.genesis.registry: Known(events.REGISTRY, ""),
             self.genesis.meter: Known(events.METER, ""),
@@ -162,7 +159,7 @@ class Fold:
         """
         books = Books(state)
         transaction = None
-        log = None
+        log: Log | None = None
         try:
             for event in found:
                 if transaction != (event.log.block, event.log.tx_index):
@@ -173,8 +170,8 @@ class Fold:
                 state.end_log(log.block, log.index)
             books.end_transaction()
         except FoldBreach as breach:
-            assert log is not None, "nothing breaks before the first log"
-            breach.block, breach.log_index, breach.tx_hash = log.block, log.index, log.tx_hash
+            if log:
+                breach.block, breach.log_index, breach.tx_hash = log.block, log.index, log.tx_hash
             raise
 
     def fold_block(self, state: State, logs: Iterable[Log]) -> None:
@@ -193,9 +190,7 @@ def _creation(event: Event) -> tuple[str, Known] | None:
 
 
 def _is_cash(state: State, event: Event) -> bool:
-    return bool(
-        token.holds_cash(state.known, event.args["from"]) or token.holds_cash(state.known, event.args["to"])
-    )
+    return bool(token.holds_cash(state.known, event.args["from"]) or token.holds_cash(state.known, event.args["to"]))
 
 
 def _decode(kind: str, log: Log) -> Event | None:

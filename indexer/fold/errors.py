@@ -12,7 +12,7 @@ class FoldError(IndexerError):
 
 
 @dataclass
-class FoldBreach(FoldError):
+class FoldBreach(FoldError):  # noqa: N818 - what an auditor calls it
     """The books and the chain's events disagree: a log is missing, changed or of another contract than we think.
 
     Names where: the block, the transaction, the account of the journal (or the row) and the amount by which it is off.

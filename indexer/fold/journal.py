@@ -20,6 +20,9 @@ An entry is one log's postings in one token and sums to zero. No asset falls bel
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from indexer.events import Log
 from indexer.fold.errors import FoldBreach
 from indexer.fold.state import Posting, Row, State
@@ -154,10 +157,9 @@ class Journal:
         Raises:
             FoldBreach: cash left unexplained, or an event promised cash that did not come.
         """
-        if not self._clearing:
-            return
         log = self._log
-        assert log is not None, "a clearing account was posted to without a log"
+        if not self._clearing or not log:
+            return
         for account, token in sorted(self._clearing):
             left = self.state.balance(account, token)
             if left > 0:
@@ -196,8 +198,13 @@ class Books:
         return amount
 
 
+#: What an event does: `handler(books, log, args)`, args by the ABI's names.
+Args = dict[str, Any]
+Handler = Callable[[Books, Log, Args], None]
+
+
 def payout(
-    books: Books, log: Log, kind: str, token: str, account: str, recipient: str, subject: str, amount: int
+    books: Books, log: Log, *, kind: str, token: str, account: str, recipient: str, subject: str, amount: int
 ) -> None:
     """Record cash that left one of our contracts by somebody's right."""
     row: Row = {

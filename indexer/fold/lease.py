@@ -1,8 +1,6 @@
-"""Events of the LeaseBook on one lease: opening, funding, closing, settlement, collection, and its token's transfers."""
+"""Events of the LeaseBook on one lease: opening, funding, closing, settlement, collection; its token's transfers."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from indexer import formulas
 from indexer.events import Log
@@ -10,7 +8,9 @@ from indexer.fold.errors import FoldBreach
 from indexer.fold.journal import (
     FEE,
     LEASEBOOK,
+    Args,
     Books,
+    Handler,
     bond,
     clearing,
     compensation,
@@ -22,8 +22,6 @@ from indexer.fold.journal import (
 )
 from indexer.fold.share import NOBODY
 from indexer.fold.state import Row
-
-Args = dict[str, Any]
 
 
 def opened(books: Books, log: Log, a: Args) -> None:
@@ -76,15 +74,17 @@ def opened(books: Books, log: Log, a: Args) -> None:
     row = _put(books, row)
     token = _token(books, row)
     _pay_in(books, log, row, token, deposit)
-    _note(books, log, row, "opened", a["holder"], deposit)
+    _note(books, log, row, "opened", account=a["holder"], amount=deposit)
 
 
 def funded(books: Books, log: Log, a: Args) -> None:
     row = _put(books, {**_lease(books, a), "deposited": a["deposited"]})
     if row["end_at"] != a["end"]:
-        raise FoldBreach("the event states another end", account=escrow(row["lease_id"]), amount=a["end"] - row["end_at"])
+        raise FoldBreach(
+            "the event states another end", account=escrow(row["lease_id"]), amount=a["end"] - row["end_at"]
+        )
     _pay_in(books, log, row, _token(books, row), a["amount"])
-    _note(books, log, row, "funded", a["payer"], a["amount"])
+    _note(books, log, row, "funded", account=a["payer"], amount=a["amount"])
 
 
 def _pay_in(books: Books, log: Log, row: Row, token: str, amount: int) -> None:
@@ -103,12 +103,12 @@ def transferred(books: Books, log: Log, a: Args) -> None:
         books.state.change("lease", (lease_id,), holder=None)
         return
     row = books.state.change("lease", (lease_id,), holder=receiver)
-    _note(books, log, row, "transferred", receiver, 0)
+    _note(books, log, row, "transferred", account=receiver, amount=0)
 
 
 def closing(books: Books, log: Log, a: Args) -> None:
     row = _put(books, {**_lease(books, a), "closing_at": a["end"], "code": a["code"]})
-    _note(books, log, row, "closing", a["by"], 0)
+    _note(books, log, row, "closing", account=a["by"], amount=0)
 
 
 def reclaimed(books: Books, log: Log, a: Args) -> None:
@@ -125,8 +125,8 @@ def reclaimed(books: Books, log: Log, a: Args) -> None:
         },
     )
     _set_locked(books, site_id, -paid, a["lockedBond"])
-    _pay_from_bond(books, log, row, compensation(site_id), paid, a["bond"])
-    _note(books, log, row, "reclaimed", a["by"], paid)
+    _pay_from_bond(books, log, row, compensation(site_id), amount=paid, bond_after=a["bond"])
+    _note(books, log, row, "reclaimed", account=a["by"], amount=paid)
 
 
 def settled(books: Books, log: Log, a: Args) -> None:
@@ -180,7 +180,7 @@ def settled(books: Books, log: Log, a: Args) -> None:
         "owner_part": owner_part,
     }
     books.state.append("settlement", entry)
-    _note(books, log, row, "settled", owner, rent)
+    _note(books, log, row, "settled", account=owner, amount=rent)
 
 
 def _earn(books: Books, token: str, fee: int, owner: str, owner_part: int) -> None:
@@ -198,11 +198,11 @@ def finalised(books: Books, log: Log, a: Args) -> None:
     old, paid = _lease(books, a), a["penalty"]
     row = _put(books, {**old, "penalty": paid, "code": a["code"], "finalised": True, "bond_locked": 0})
     _set_locked(books, row["site_id"], -old["bond_locked"], a["lockedBond"])
-    _pay_from_bond(books, log, row, sla(row["site_id"]), paid, a["bond"])
-    _note(books, log, row, "finalised", None, paid)
+    _pay_from_bond(books, log, row, sla(row["site_id"]), amount=paid, bond_after=a["bond"])
+    _note(books, log, row, "finalised", account=None, amount=paid)
 
 
-def _pay_from_bond(books: Books, log: Log, row: Row, turnover: str, amount: int, bond_after: int) -> None:
+def _pay_from_bond(books: Books, log: Log, row: Row, turnover: str, *, amount: int, bond_after: int) -> None:
     site_id, lease_id = row["site_id"], row["lease_id"]
     token = books.state.change("site", (site_id,), bond=bond_after)["token"]
     books.journal.entry(
@@ -216,7 +216,7 @@ def released(books: Books, log: Log, a: Args) -> None:
     row = books.state.change("lease", (a["leaseId"],), released=True)
     idle = {} if a["leased"] else {"busy_from": 0, "busy_until": 0}
     books.state.change("listing", (a["listingId"],), leased=a["leased"], **idle)
-    _note(books, log, row, "released", None, 0)
+    _note(books, log, row, "released", account=None, amount=0)
 
 
 def collected(books: Books, log: Log, a: Args) -> None:
@@ -226,8 +226,17 @@ def collected(books: Books, log: Log, a: Args) -> None:
     _check_escrow(books, row, token)
     books.owe(log.address, token, -amount)
     holder = row["holder"] or books.burnt[lease_id]
-    payout(books, log, "collect", token, holder, a["to"], f"lease/{lease_id}", amount)
-    _note(books, log, row, "collected", a["to"], amount)
+    payout(
+        books,
+        log,
+        kind="collect",
+        token=token,
+        account=holder,
+        recipient=a["to"],
+        subject=f"lease/{lease_id}",
+        amount=amount,
+    )
+    _note(books, log, row, "collected", account=a["to"], amount=amount)
 
 
 def _lease(books: Books, a: Args) -> Row:
@@ -257,7 +266,7 @@ def _set_locked(books: Books, site_id: int, delta: int, after: int) -> None:
     books.state.put("site", (site_id,), {**site, "locked_bond": after})
 
 
-def _note(books: Books, log: Log, row: Row, kind: str, account: str | None, amount: int) -> None:
+def _note(books: Books, log: Log, row: Row, kind: str, *, account: str | None, amount: int) -> None:
     entry: Row = {
         "block_number": log.block,
         "log_index": log.index,
@@ -274,7 +283,7 @@ def _note(books: Books, log: Log, row: Row, kind: str, account: str | None, amou
     books.state.append("lease_event", entry)
 
 
-HANDLERS = {
+HANDLERS: dict[str, Handler] = {
     "LeaseOpened": opened,
     "LeaseFunded": funded,
     "Transfer": transferred,

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from indexer.events import Log
 from indexer.fold import lease
-from indexer.fold.journal import FEE, LEASEBOOK, Books, bond, clearing, credit, deferred, escrow, payout, revenue
+from indexer.fold.journal import (
+    FEE,
+    LEASEBOOK,
+    Args,
+    Books,
+    Handler,
+    bond,
+    clearing,
+    credit,
+    deferred,
+    escrow,
+    payout,
+    revenue,
+)
 from indexer.fold.registry import set_policy
 from indexer.fold.share import NOBODY
 from indexer.fold.state import BALANCE, Key, Row
-
-Args = dict[str, Any]
 
 #: Fields of `Terms` and the columns they are kept in.
 TERMS = {
@@ -59,12 +68,12 @@ def site_registered(books: Books, log: Log, a: Args) -> None:
     )
 
 
-def site_offered(books: Books, log: Log, a: Args) -> None:
+def site_offered(books: Books, _log: Log, a: Args) -> None:
     pending = a["pendingOwner"]
     books.state.change("site", (a["siteId"],), pending_owner=None if pending == NOBODY else pending)
 
 
-def site_owner_changed(books: Books, log: Log, a: Args) -> None:
+def site_owner_changed(books: Books, _log: Log, a: Args) -> None:
     books.state.change("site", (a["siteId"],), owner=a["owner"], pending_owner=None)
 
 
@@ -100,7 +109,16 @@ def bond_posted(books: Books, log: Log, a: Args) -> None:
 
 def bond_withdrawn(books: Books, log: Log, a: Args) -> None:
     site = _move_bond(books, log, a["siteId"], -a["amount"], a["bond"])
-    payout(books, log, "bond", site["token"], site["owner"], a["to"], f"site/{a['siteId']}", a["amount"])
+    payout(
+        books,
+        log,
+        kind="bond",
+        token=site["token"],
+        account=site["owner"],
+        recipient=a["to"],
+        subject=f"site/{a['siteId']}",
+        amount=a["amount"],
+    )
 
 
 def _move_bond(books: Books, log: Log, site_id: int, delta: int, after: int) -> Row:
@@ -118,9 +136,7 @@ def _move_bond(books: Books, log: Log, site_id: int, delta: int, after: int) -> 
 def listing_set(books: Books, log: Log, a: Args) -> None:
     terms = {column: a[field] for field, column in TERMS.items()}
     listing_id, version = a["listingId"], a["version"]
-    books.state.put(
-        "listing_terms", (listing_id, version), {"listing_id": listing_id, "version": version, **terms}
-    )
+    books.state.put("listing_terms", (listing_id, version), {"listing_id": listing_id, "version": version, **terms})
     listing = books.state.get("listing", (listing_id,)) or {
         "listing_id": listing_id,
         "site_id": a["siteId"],
@@ -133,7 +149,7 @@ def listing_set(books: Books, log: Log, a: Args) -> None:
     books.state.put("listing", (listing_id,), {**listing, "version": version, **terms})
 
 
-def listing_withdrawn(books: Books, log: Log, a: Args) -> None:
+def listing_withdrawn(books: Books, _log: Log, a: Args) -> None:
     books.state.change("listing", (a["listingId"],), withdrawn=True)
 
 
@@ -165,7 +181,7 @@ def credit_withdrawn(books: Books, log: Log, a: Args) -> None:
     books.journal.entry(log, token, (credit(account), amount), (clearing(LEASEBOOK), -amount))
     books.journal.expect(credit(account), token, 0)
     books.owe(log.address, token, -amount)
-    payout(books, log, "credit", token, account, a["to"], "", amount)
+    payout(books, log, kind="credit", token=token, account=account, recipient=a["to"], subject="", amount=amount)
 
 
 def fees_withdrawn(books: Books, log: Log, a: Args) -> None:
@@ -174,7 +190,7 @@ def fees_withdrawn(books: Books, log: Log, a: Args) -> None:
     books.journal.entry(log, token, (FEE, amount), (clearing(LEASEBOOK), -amount))
     books.journal.expect(FEE, token, 0)
     books.owe(log.address, token, -amount)
-    payout(books, log, "fees", token, log.address, a["to"], "", amount)
+    payout(books, log, kind="fees", token=token, account=log.address, recipient=a["to"], subject="", amount=amount)
 
 
 # ------------------------------------------------------------------------------------------------------------- policy
@@ -184,7 +200,7 @@ def fee_set(books: Books, log: Log, a: Args) -> None:
     set_policy(books, log.address, fee_bps=a["feeBps"])
 
 
-def token_allowed(books: Books, log: Log, a: Args) -> None:
+def token_allowed(books: Books, _log: Log, a: Args) -> None:
     books.state.put("token", (a["token"],), {"token": a["token"], "allowed": a["allowed"]})
 
 
@@ -192,7 +208,7 @@ def entries_paused(books: Books, log: Log, a: Args) -> None:
     set_policy(books, log.address, entries_paused=a["paused"])
 
 
-def keys(name: str, contract: str, log: Log, a: Args) -> list[tuple[str, Key]]:
+def keys(name: str, _contract: str, _log: Log, a: Args) -> list[tuple[str, Key]]:
     """Return what an event is known to touch before any row is loaded."""
     found: list[tuple[str, Key]] = []
     if (lease_id := a.get("leaseId") or a.get("tokenId")) is not None:
@@ -211,7 +227,7 @@ def keys(name: str, contract: str, log: Log, a: Args) -> list[tuple[str, Key]]:
     return found
 
 
-HANDLERS = {
+HANDLERS: dict[str, Handler] = {
     "SiteRegistered": site_registered,
     "SiteOffered": site_offered,
     "SiteOwnerChanged": site_owner_changed,

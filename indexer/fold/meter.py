@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from indexer.events import Log
 from indexer.fold.errors import FoldBreach
-from indexer.fold.journal import Books
+from indexer.fold.journal import Args, Books, Handler
 from indexer.fold.state import Key, Row
-
-Args = dict[str, Any]
 
 #: Checkpoints that the meter keeps of a lease.
 RING = 8
@@ -118,7 +114,7 @@ def _empty(lease_id: int) -> Row:
     }
 
 
-def keys(name: str, contract: str, log: Log, a: Args) -> list[tuple[str, Key]]:
+def keys(name: str, _contract: str, _log: Log, a: Args) -> list[tuple[str, Key]]:
     """Return what an event touches; the usage that a void strikes out is known only from the meter's ring."""
     if name == "Reported":
         return [("report", (a["reportId"],))]
@@ -128,4 +124,4 @@ def keys(name: str, contract: str, log: Log, a: Args) -> list[tuple[str, Key]]:
     return found
 
 
-HANDLERS = {"Reported": reported, "UsageRecorded": usage_recorded, "Voided": voided}
+HANDLERS: dict[str, Handler] = {"Reported": reported, "UsageRecorded": usage_recorded, "Voided": voided}

@@ -5,10 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from indexer.events import Log
-from indexer.fold.journal import Books
+from indexer.fold.journal import Args, Books, Handler
 from indexer.fold.state import Key
-
-Args = dict[str, Any]
 
 
 def set_policy(books: Books, contract: str, **fields: Any) -> None:
@@ -17,7 +15,7 @@ def set_policy(books: Books, contract: str, **fields: Any) -> None:
     books.state.put("policy", (contract,), {**row, **fields})
 
 
-def identity_set(books: Books, log: Log, a: Args) -> None:
+def identity_set(books: Books, _log: Log, a: Args) -> None:
     account = a["account"]
     books.state.put(
         "identity",
@@ -36,9 +34,9 @@ def entries_paused(books: Books, log: Log, a: Args) -> None:
     set_policy(books, log.address, entries_paused=a["paused"])
 
 
-def keys(name: str, contract: str, log: Log, a: Args) -> list[tuple[str, Key]]:
+def keys(name: str, _contract: str, log: Log, a: Args) -> list[tuple[str, Key]]:
     """Return what an event touches."""
     return [("identity", (a["account"],))] if name == "IdentitySet" else [("policy", (log.address,))]
 
 
-HANDLERS = {"IdentitySet": identity_set, "EntriesPaused": entries_paused}
+HANDLERS: dict[str, Handler] = {"IdentitySet": identity_set, "EntriesPaused": entries_paused}

@@ -1,20 +1,16 @@
 """Events of a CapacityShare clone: holdings, the stream, and what is attributed to whom.
 
-A distribution is posted to the pool alone. A holder's part is computed from balance, index and block time by the contract's
-own formula at the moments when the contract writes it down: a transfer and a claim.
+A distribution is posted to the pool alone. A holder's part is computed from balance, index and block time by the
+contract's own formula at the moments when the contract writes it down: a transfer and a claim.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 from indexer import formulas
 from indexer.events import Log
 from indexer.fold.errors import FoldBreach
-from indexer.fold.journal import Books, clearing, payable, payout, pool, revenue
+from indexer.fold.journal import Args, Books, Handler, clearing, payable, payout, pool, revenue
 from indexer.fold.state import BALANCE, Key, Row
-
-Args = dict[str, Any]
 
 NOBODY = "0x" + 40 * "0"
 
@@ -103,7 +99,7 @@ def claimed(books: Books, log: Log, a: Args) -> None:
     books.journal.expect(owed_to, token, 0)
     _check_owed(books.owe(log.address, token, -amount), contract, token, a["owed"])
     books.state.change("offering", (log.address,), owed=a["owed"], claimed=offering["claimed"] + amount)
-    payout(books, log, "claim", token, account, a["to"], contract, amount)
+    payout(books, log, kind="claim", token=token, account=account, recipient=a["to"], subject=contract, amount=amount)
 
 
 def claimable_moved(books: Books, log: Log, a: Args) -> None:
@@ -168,7 +164,7 @@ def keys(name: str, contract: str, log: Log, a: Args) -> list[tuple[str, Key]]:
     return found
 
 
-HANDLERS = {
+HANDLERS: dict[str, Handler] = {
     "Transfer": transfer,
     "Distributed": distributed,
     "Claimed": claimed,

@@ -15,8 +15,8 @@ Key = tuple[Any, ...]
 Row = dict[str, Any]
 
 #: `loader(table, keys)` returns the current rows of those keys that exist. For the table `BALANCE` the keys are
-#: `(account,)` and the answer holds, for every token the account was ever posted in, `(account, token)` -> its balance, an
-#: integer, debit positive.
+#: `(account,)` and the answer holds, for every token the account was ever posted in, `(account, token)` -> its balance,
+#: an integer, debit positive.
 Loader = Callable[[str, list[Key]], dict[Key, Any]]
 
 #: The name under which the balances of the journal's accounts are loaded.
@@ -151,7 +151,7 @@ class State:
             self._touched.clear()
 
     def current(self) -> dict[str, dict[Key, Row]]:
-        """Return the last version of each row changed since `clear()`, by table: what the current tables must become."""
+        """Return the last version of each row changed since `clear()`, by table: what current tables must become."""
         changed: dict[str, dict[Key, Row]] = {}
         for version in self.versions:
             changed.setdefault(version.table, {})[version.key] = version.row

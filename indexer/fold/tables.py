@@ -1,12 +1,12 @@
 """What the fold keeps: every projected table of schema `mirror`, declared once.
 
 The store makes the SQL from this, the fold reads and writes rows of it as plain dicts, the backend selects from it.
-Every table begins with `chain_id`, which is not repeated here. A versioned table `t` has two forms: `mirror.t` holds the
-current rows (for search), `mirror.t_version` the whole row after each log that changed it, under
+Every table begins with `chain_id`, which is not repeated here. A versioned table `t` has two forms: `mirror.t` holds
+the current rows (for search), `mirror.t_version` the whole row after each log that changed it, under
 `(key..., block_number, log_index)`. An append table only grows: its key is the log that made the row.
 
-Kinds: `address` and `hash` are 0x-prefixed lower-case hex in the fold and small ids in the database; `amount` is an exact
-integer up to 2^256 - 1 (`NUMERIC(78,0)`); `int` fits 63 bits (ids, unix seconds, basis points, GPU-seconds, hours).
+Kinds: `address` and `hash` are 0x-prefixed lower-case hex in the fold and small ids in the database; `amount` is an
+exact integer up to 2^256 - 1 (`NUMERIC(78,0)`); `int` fits 63 bits (ids, unix seconds, basis points, GPU-seconds, hours).
 A trailing `?` means that the column may be null.
 """
 

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from indexer.events import Log
-from indexer.fold.journal import Books, cash, clearing
+from indexer.fold.journal import Args, Books, Handler, cash, clearing
 from indexer.fold.state import BALANCE, Key, Known
-
-Args = dict[str, Any]
 
 
 def holds_cash(known: dict[str, Known], address: str) -> str:
@@ -35,4 +31,4 @@ def keys(known: dict[str, Known], a: Args) -> list[tuple[str, Key]]:
     return [(BALANCE, (account(name),)) for name in names for account in (cash, clearing)]
 
 
-HANDLERS = {"Transfer": transfer}
+HANDLERS: dict[str, Handler] = {"Transfer": transfer}
