@@ -3,7 +3,7 @@
     DRAKEWELL_DEPLOYER_KEY=0x... .venv-contracts/bin/python scripts/deploy.py --rpc http://127.0.0.1:8545
 
 Run in Brownie's environment; it imports nothing of ours. Running it twice deploys once. What is deployed, with which
-arguments and under whose roles, is said by the three tables at the top.
+arguments and under whose roles, is said by the tables at the top.
 """
 
 import argparse
@@ -11,7 +11,9 @@ import fcntl
 import json
 import os
 import sys
-from dataclasses import dataclass, field
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -24,7 +26,7 @@ from brownie._config import CONFIG
 
 @dataclass(frozen=True)
 class Step:
-    """A contract to deploy; an argument ``@Name`` is an address, of a step above or (predicted) of one below."""
+    """A contract to deploy; an argument ``@name`` is an address (predicted, if of a step below) or a parameter."""
 
     name: str
     arguments: tuple = ()
@@ -33,34 +35,54 @@ class Step:
 
 @dataclass(frozen=True)
 class Role:
-    """A role of the AccessManager and the functions that it opens, by contract."""
+    """A role of the AccessManager and the functions that it opens, by target."""
 
     name: str
     number: int
-    opens: dict = field(default_factory=dict)
+    opens: dict
+    functions_of: str = ""  # the contract whose functions they are, where the target answers for its clones
 
 
+PARAMETERS = {  # --set changes them
+    "feeBps": 100,
+    "quorum": 2,
+    "challengeWindow": 6 * 3600,
+    "grace": 24 * 3600,
+}
 STEPS = (
     Step("AccessManager", ("@deployer",), source="Authority"),
     Step("IdentityRegistry", ("@AccessManager",)),
     Step("TestUSD"),
+    Step("ListingLib"),
+    Step("LeaseBook", ("@AccessManager", "@IdentityRegistry", "@UsageMeter", "@feeBps")),
+    Step(
+        "UsageMeter",
+        ("@AccessManager", "@IdentityRegistry", "@LeaseBook", "@quorum", "@challengeWindow", "@grace"),
+    ),
 )
+# Deployed by the constructor of another contract, which says where.
+MADE = {"CapacityShare": ("LeaseBook", "shareImplementation")}
+# Sent while the deployer, as admin, may still call all that no role was given to.
+CALLS = (("LeaseBook", "setTokenAllowed", ("@TestUSD", True)),)
 ROLES = (  # as contracts/Roles.sol numbers them
     Role("OFFICER", 1, {"IdentityRegistry": ("register", "registerMany", "setFrozen")}),
-    Role("GUARDIAN", 2, {"IdentityRegistry": ("setEntriesPaused",)}),
+    Role("GUARDIAN", 2, {"IdentityRegistry": ("setEntriesPaused",), "LeaseBook": ("setEntriesPaused",)}),
+    Role("CHALLENGER", 3, {"UsageMeter": ("void",)}),
+    Role("POLICY", 4, {"LeaseBook": ("setFee", "setTokenAllowed", "withdrawFees")}),
+    Role("ENFORCER", 5, {"LeaseBook": ("forcedTransfer", "setFrozenTokens")}, functions_of="CapacityShare"),
 )
 
 
 class Deployment:
     """One run against one chain, by one deployer."""
 
-    def __init__(self, sources, deployer):
+    def __init__(self, sources, deployer, parameters):
         self.sources = sources
         self.deployer = deployer
         first = deployer.nonce
-        self.addresses = {"deployer": deployer.address}
+        self.values = {"deployer": deployer.address, **parameters}
         for index, step in enumerate(STEPS):
-            self.addresses[step.name] = deployer.get_deployment_address(first + index)
+            self.values[step.name] = deployer.get_deployment_address(first + index)
         self.contracts = {}
         self.records = {}
 
@@ -68,26 +90,37 @@ class Deployment:
         """Return the sender and a fee that holds for six full blocks: Brownie would send none on this network."""
         base = web3.eth.get_block("latest")["baseFeePerGas"]
         tip = 10**9
-        return {"from": self.deployer, "max_fee": 2 * base + tip, "priority_fee": tip, "silent": True}
+        return {"from": self.deployer, "max_fee": 2 * base + tip, "priority_fee": tip}
 
     def deploy(self, step):
         """Deploy one contract, wait for its receipt and read its code back."""
         arguments = [self.resolve(argument) for argument in step.arguments]
         contract = self.sources[step.source or step.name].deploy(*arguments, self.fees())
-        if contract.address != self.addresses[step.name]:
-            sys.exit(f"{step.name} is at {contract.address}, not at {self.addresses[step.name]}: the key is in use")
-        self.contracts[step.name] = contract
-        self.records[step.name] = {
+        if contract.address != self.values[step.name]:
+            sys.exit(f"{step.name} is at {contract.address}, not at {self.values[step.name]}: the key is in use")
+        self.record(step.name, contract, contract.tx, arguments)
+        for name, (maker, getter) in MADE.items():
+            if maker == step.name:
+                made = self.sources[name].at(getattr(contract, getter)())
+                self.record(name, made, contract.tx, None)
+
+    def record(self, name, contract, receipt, arguments):
+        """Note a contract; ``arguments`` is ``None`` where another contract gave them."""
+        self.contracts[name] = contract
+        self.records[name] = {
             "address": contract.address,
-            "block": contract.tx.block_number,
-            "transactionHash": contract.tx.txid,
+            "block": receipt.block_number,
+            "transactionHash": receipt.txid,
             "codeHash": code_hash(contract.address),
             "constructorArguments": arguments,
         }
 
+    def call(self, name, function, arguments):
+        getattr(self.contracts[name], function)(*map(self.resolve, arguments), self.fees())
+
     def resolve(self, argument):
         if isinstance(argument, str) and argument.startswith("@"):
-            return self.addresses[argument[1:]]
+            return self.values[argument[1:]]
         return argument
 
     def open_roles(self, holders):
@@ -103,8 +136,8 @@ class Deployment:
             manager.labelRole(role.number, role.name, self.fees())
             manager.grantRole(role.number, holder, 0, self.fees())
             for name, functions in role.opens.items():
-                target = self.contracts[name]
-                selectors = [selector for function in functions for selector in selectors_of(target, function)]
+                target, named = self.contracts[name], self.contracts[role.functions_of or name]
+                selectors = [selector for function in functions for selector in selectors_of(named, function)]
                 manager.setTargetFunctionRole(target, selectors, role.number, self.fees())
                 for selector in selectors:
                     if manager.getTargetFunctionRole(target, selector) != role.number:
@@ -180,6 +213,8 @@ def parse():
     parser.add_argument("--out", type=Path, help="file to write instead of deployments/<chain_id>.json")
     parser.add_argument("--fresh", action="store_true", help="deploy even if the file tells of a deployment")
     parser.add_argument("--grant", action="append", default=[], metavar="ROLE=0x..", help="by default the deployer")
+    known = ", ".join(f"{name}={value}" for name, value in PARAMETERS.items())
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help=f"by default {known}")
     return parser.parse_args()
 
 
@@ -187,6 +222,10 @@ def main():
     """Deploy, unless it is done already."""
     options = parse()
     key = os.environ.get(options.key_env) or sys.exit(f"set {options.key_env} to the deployer's private key")
+    changed = dict(pair.split("=", 1) for pair in options.set)
+    if unknown := changed.keys() - PARAMETERS.keys():
+        sys.exit(f"no such parameter: {', '.join(sorted(unknown))}")
+    parameters = PARAMETERS | {name: int(value) for name, value in changed.items()}
     holders = dict(pair.split("=", 1) for pair in options.grant)
     if unknown := holders.keys() - {role.name for role in ROLES}:
         sys.exit(f"no such role: {', '.join(sorted(unknown))}")
@@ -195,10 +234,13 @@ def main():
     if is_deployed(path, options.fresh):
         print(f"already deployed: {path}")
         return
-    run = Deployment(load_sources(), accounts.add(key))
-    for step in STEPS:
-        run.deploy(step)
-    roles = run.open_roles(holders)
+    run = Deployment(load_sources(), accounts.add(key), parameters)
+    with redirect_stdout(StringIO()):  # Brownie tells of every transaction; a failing one raises
+        for step in STEPS:
+            run.deploy(step)
+        for call in CALLS:
+            run.call(*call)
+        roles = run.open_roles(holders)
     last = web3.eth.get_block("latest")
     written = {
         "chainId": chain.id,
@@ -207,6 +249,7 @@ def main():
         "firstBlock": min(record["block"] for record in run.records.values()),
         "lastBlock": last["number"],
         "lastBlockHash": last["hash"].to_0x_hex(),
+        "parameters": parameters,
         "contracts": run.records,
         "roles": roles,
     }
