@@ -72,10 +72,10 @@ class Story:
     def run(self) -> Iterator[tuple[int, str]]:
         """Play it all; yield the hour and what happens in it, before it does."""
         yield 0, "people register"
-        self._register()
+        self.register()
         for number, site in enumerate(cast.SITES, 1):
             yield 0, f"{site.owner} opens {site.name}"
-            self._found(number, site)
+            self.found(number, site)
         # The story begins at a full hour, so that its hours are epochs.
         self.start = -(-self.clock.now() // HOUR) * HOUR
         for hour in range(1, cast.HOURS + 1):
@@ -109,7 +109,7 @@ class Story:
 
     # ---------------------------------------------------------------- hour zero
 
-    def _register(self) -> None:
+    def register(self) -> None:
         """Register who must be known; give all ETH for gas and TestUSD from the faucet."""
         flags = Counter[str]()
         owners = {site.owner for site in cast.SITES}
@@ -130,7 +130,7 @@ class Story:
             ),
         )
 
-    def _found(self, number: int, site: cast.SitePlan) -> None:
+    def found(self, number: int, site: cast.SitePlan) -> None:
         """Register a site, list its GPUs, post its bond, issue its shares and deliver those that were sold."""
         owner, gpus = self.people[site.owner], self.fleet.sites[number - 1]
         (made,) = self._together(
