@@ -1,13 +1,18 @@
-"""Brownie's tests run on our own Anvil, which dies with them, instead of one that Brownie starts."""
+"""Brownie's tests run on our own Anvil, which dies with them, instead of one that Brownie starts.
+
+Its clock stands still but for the tests' own steps (`kit.to`), so that every amount can be compared to the unit.
+"""
 
 import hashlib
 import os
 import sys
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 
+import kit
 import pytest
-from brownie import rpc
+from brownie import accounts, rpc
 from brownie._config import CONFIG
 from brownie.network.rpc import anvil as anvil_backend
 from brownie.test.managers import base
@@ -19,6 +24,10 @@ from scripts.chain import anvil
 # Brownie reads the modules that a test file imports as text if they lie below the project, its compiled ones too.
 base._get_ast_hash = lambda path: hashlib.sha1(Path(path).read_bytes()).hexdigest()
 running = ExitStack()
+# Who plays what: Anvil's accounts, in this order.
+PEOPLE = (
+    "admin officer guardian challenger policy enforcer owner tenant buyer alice bob carol dave stranger other_owner book"
+).split()
 
 
 def pytest_configure(config):
@@ -41,6 +50,54 @@ def pytest_unconfigure(config):
 @pytest.fixture(autouse=True)
 def _isolation(fn_isolation):
     """Every test begins on the chain that its module's fixtures made."""
+
+
+@pytest.fixture(scope="module")
+def people(module_isolation):
+    kit.freeze_clock()
+    kit.next_hour()
+    return SimpleNamespace(**dict(zip(PEOPLE, accounts, strict=False)))
+
+
+@pytest.fixture(scope="module")
+def manager(Authority, IdentityRegistry, people):
+    return Authority.deploy(people.admin, {"from": people.admin})
+
+
+@pytest.fixture(scope="module")
+def registry(IdentityRegistry, manager, people):
+    """The registry with its roles granted: an owner and two investors, alice and bob, of parties 1, 11 and 12."""
+    made = IdentityRegistry.deploy(manager, {"from": people.admin})
+    open_role(manager, people, made, 1, people.officer, "register", "registerMany", "setFrozen")
+    open_role(manager, people, made, 2, people.guardian, "setEntriesPaused")
+    until = kit.now() + 1000 * kit.DAY
+    made.registerMany(
+        [people.owner, people.alice, people.bob],
+        [
+            (until, 276, kit.SITE_OWNER | kit.INVESTOR, 1),
+            (until, 840, kit.INVESTOR, 11),
+            (until, 702, kit.INVESTOR, 12),
+        ],
+        {"from": people.officer},
+    )
+    return made
+
+
+@pytest.fixture(scope="module")
+def usd(TestUSD, people):
+    """A dollar of which everybody has ten million."""
+    token = TestUSD.deploy({"from": people.admin})
+    for person in vars(people).values():
+        token.mint(person, 10**7 * kit.USD, {"from": people.admin})
+    return token
+
+
+def open_role(manager, people, target, role, holder, *functions):
+    """Grant ``role`` to ``holder`` and open those functions of ``target`` to it."""
+    selectors = [selector for selector, name in target.selectors.items() if name in functions]
+    assert len(selectors) >= len(functions), functions
+    manager.grantRole(role, holder, 0, {"from": people.admin})
+    manager.setTargetFunctionRole(target, selectors, role, {"from": people.admin})
 
 
 def pytest_sessionfinish(session):
