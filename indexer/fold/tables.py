@@ -6,8 +6,8 @@ the current rows (for search), `mirror.t_version` the whole row after each log t
 `(key..., block_number, log_index)`. An append table only grows: its key is the log that made the row.
 
 Kinds: `address` and `hash` are 0x-prefixed lower-case hex in the fold and small ids in the database; `amount` is an
-exact integer up to 2^256 - 1 (`NUMERIC(78,0)`); `int` fits 63 bits (ids, unix seconds, basis points, GPU-seconds, hours).
-A trailing `?` means that the column may be null.
+exact integer up to 2^256 - 1 (`NUMERIC(78,0)`); `int` fits 63 bits (ids, unix seconds, basis points, GPU-seconds,
+hours). A trailing `?` means that the column may be null.
 """
 
 from __future__ import annotations
