@@ -91,6 +91,11 @@ def compensation(site_id: int) -> str:
     return f"compensation:site/{site_id}"
 
 
+def unsolicited(contract: str) -> str:
+    """Cash of a contract that no event of ours explains."""
+    return f"unsolicited:{contract}"
+
+
 class Journal:
     """Writes the postings of a state, log by log and transaction by transaction."""
 
@@ -166,7 +171,7 @@ class Journal:
                 raise FoldBreach("no cash came or left as the events say", account=account, token=token, amount=left)
             if left < 0:
                 contract = account.partition(":")[2]
-                self.entry(log, token, (account, -left), (f"unsolicited:{contract}", left))
+                self.entry(log, token, (account, -left), (unsolicited(contract), left))
         self._clearing.clear()
         self._log = None
 

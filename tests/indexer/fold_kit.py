@@ -204,7 +204,9 @@ class Story:
             at=at,
         )
 
-    def report(self, report_id: int, start: int, end: int, *, available: int, due: int, at: int, lease_id: int = 1) -> None:
+    def report(
+        self, report_id: int, start: int, end: int, *, available: int, due: int, at: int, lease_id: int = 1
+    ) -> None:
         """Report the unix hours `(start, end]`."""
         row = self.state.get("meter", (lease_id,))
         root = report_id.to_bytes(32)

@@ -94,7 +94,9 @@ def test_a_day_at_95_percent_pays_rent_fee_shares_and_penalty() -> None:
     story.open(480 * MILLION, at=start)
     assert story.row("lease", 1)["end_at"] == start + 24 * HOUR
     for hour in range(24):
-        story.report(hour + 1, first + hour, first + hour + 1, available=27_360, due=28_800, at=start + (hour + 1) * HOUR)
+        story.report(
+            hour + 1, first + hour, first + hour + 1, available=27_360, due=28_800, at=start + (hour + 1) * HOUR
+        )
 
     moved = settle(story, start + 31 * HOUR)
 
