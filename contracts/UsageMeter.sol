@@ -16,7 +16,7 @@ import {Checkpoint, Entry, IUsageMeter, Report, Sample, SkipReason} from "./inte
 /// final is read from one of them.
 contract UsageMeter is IUsageMeter, AccessManaged, EIP712 {
     /// @param reportedTo Epoch boundary up to which reports count; 0 before the first.
-    /// @param voidedTo What `reportedTo` was before the last void, at `voidedAt`.
+    /// @param voidedTo The furthest that reports had come before a void; the last one was at `voidedAt`.
     /// @param count Reports that count; the next goes to ring slot `count % 8`. @param kept The last of them still in the ring.
     struct Meter {
         uint24 reportedTo;
@@ -45,10 +45,10 @@ contract UsageMeter is IUsageMeter, AccessManaged, EIP712 {
     uint256 private constant HOUR = 3_600;
     uint256 private constant RING = 8;
     uint256 private constant MAX_ENTRIES = 200;
-    /// @dev With these no report can span more than 255 epochs: it reaches back a grace, and through two voids a window and
-    /// a grace more each, 192 hours in all.
     uint256 private constant MAX_WINDOW = 1 days;
     uint256 private constant MAX_GRACE = 2 days;
+    /// @dev What a checkpoint has room for.
+    uint256 private constant MAX_SPAN = type(uint8).max;
 
     bytes32 private constant ENTRY_TYPEHASH = keccak256(
         "Entry(uint256 leaseId,uint32 fromEpoch,uint32 toEpoch,uint32 round,uint64 available,uint64 busy,uint64 curtailed,uint64 wattHours)"
@@ -176,6 +176,7 @@ contract UsageMeter is IUsageMeter, AccessManaged, EIP712 {
         if (lease.siteId != siteId) return (SkipReason.WrongSite, 0);
         if (e.round != m.round) return (SkipReason.WrongRound, 0);
         if (e.toEpoch <= e.fromEpoch) return (SkipReason.EmptySpan, 0);
+        if (e.toEpoch - e.fromEpoch > MAX_SPAN) return (SkipReason.SpanTooLong, 0);
         uint256 from = e.fromEpoch * HOUR;
         uint256 to = e.toEpoch * HOUR;
         if (to > block.timestamp) return (SkipReason.NotOver, 0);
@@ -218,7 +219,8 @@ contract UsageMeter is IUsageMeter, AccessManaged, EIP712 {
         }
         if (!found) revert UsageMeter_NoSuchReport(leaseId, fromEpoch);
 
-        m.voidedTo = uint24(reportedTo);
+        // An earlier void may have opened more again than was reported since.
+        m.voidedTo = uint24(Math.max(m.voidedTo, reportedTo));
         m.voidedAt = uint40(block.timestamp);
         m.reportedTo = uint24(fromEpoch);
         m.round += 1;

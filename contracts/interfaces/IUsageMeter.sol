@@ -64,7 +64,8 @@ enum SkipReason {
     AboveCapacity,
     BusyAboveAvailable,
     CurtailedAboveShare,
-    RingFull
+    RingFull,
+    SpanTooLong
 }
 
 /// @title IUsageMeter

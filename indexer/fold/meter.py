@@ -89,7 +89,7 @@ def voided(books: Books, log: Log, a: Args) -> None:
             **totals,
             "reported_to": start,
             "round": a["round"],
-            "voided_to": a["toEpoch"],
+            "voided_to": max(meter["voided_to"], a["toEpoch"]),
             "voided_at": log.time,
             "count": meter["count"] - len(gone),
             "ring": kept,
