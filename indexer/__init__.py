@@ -1,1 +1,1 @@
-"""Chain -> PostgreSQL: follows one chain, folds its logs into schema ``mirror``, and checks the books against the chain."""
+"""Chain -> PostgreSQL: follows a chain, folds its logs into schema ``mirror``, checks the books against the chain."""

@@ -5,7 +5,9 @@ IndexerError
 ├── WrongChain         the node serves another chain than the database belongs to
 ├── Locked             another indexer follows this chain
 ├── LostEpoch          a standby took over while this process was frozen
+├── BadMirror          rows are missing that must be there: somebody changed the mirror
 ├── Halted             the chain is stopped until an operator acts; stays so after a restart
+├── FoldError          in `indexer.fold.errors`: the chain's events and the books disagree
 └── RpcError           the node's
     ├── Unreachable    no answer, or one that says "try again": passing
     ├── Refused        a JSON-RPC error: `code`, `message`
@@ -34,6 +36,10 @@ class Locked(IndexerError):  # noqa: N818
 
 class LostEpoch(IndexerError):  # noqa: N818
     """The cursor's epoch was raised by another writer: nothing of this batch was kept."""
+
+
+class BadMirror(IndexerError):  # noqa: N818
+    """The mirror lacks rows that it must have: somebody changed it."""
 
 
 class Halted(IndexerError):  # noqa: N818

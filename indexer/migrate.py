@@ -36,20 +36,25 @@ def upgrade(sqlalchemy_url: str) -> str:
     return head()
 
 
-def check(connection: psycopg.Connection[Any]) -> None:
-    """Refuse a database that was never migrated, or to another revision than this code's.
-
-    Raises:
-        SettingsError: which revision it has, and what to do.
-    """
+def revision(connection: psycopg.Connection[Any]) -> str:
+    """Return the database's revision; empty if it was never migrated."""
     try:
         row = connection.execute("SELECT version_num FROM desk.alembic_version").fetchone()
     except psycopg.errors.UndefinedTable:
-        row = None
-    finally:
         connection.rollback()
-    found = row[0] if row else "none"
-    if found != head():
-        raise SettingsError(
-            f"the database's schema is at revision {found}, this code needs {head()}: run `python -m indexer migrate`"
-        )
+        row = None
+    return row[0] if row else ""
+
+
+def ensure(database_url: str, sqlalchemy_url: str) -> None:
+    """Migrate a database that lacks something.
+
+    Raises:
+        SettingsError: it is at a later revision than this code knows.
+    """
+    with psycopg.connect(database_url) as connection:
+        found = revision(connection)
+    if found > head():
+        raise SettingsError(f"the database is at revision {found}, this code knows none after {head()}: update it")
+    if found < head():
+        upgrade(sqlalchemy_url)

@@ -4,9 +4,9 @@ Schema `mirror` is a pure function of (chain, genesis, deployment, block): no se
 folded again at will. Schema `desk` is what no chain knows (any more): reorgs and their orphaned logs, the outbox, the
 follower's own state, reconciliation results, submitted transactions. A reorg deletes nothing from it.
 
-Addresses, hashes and account names are small ids into `address`, `hash` and `account`: `resolved(table)` selects a table
-with their text. There are no foreign keys: the store writes whole blocks in one transaction, and row triggers would cost
-more than all its COPYs. Amounts are Python integers on both sides, never Decimal.
+Addresses, hashes and account names are small ids into `address`, `hash` and `account`: `resolved(table)` selects a
+table with their text. There are no foreign keys: the store writes whole blocks in one transaction, and row triggers
+would cost more than all its COPYs. Amounts are Python integers on both sides, never Decimal.
 """
 
 from __future__ import annotations
@@ -164,6 +164,16 @@ posting = _table(
 Index(
     "posting_account",
     *(posting.c[name] for name in ("chain_id", "account", "token", "block_number", "log_index", "ordinal")),
+)
+
+#: The account's last posting in each token: what the fold loads, and which accounts there are.
+balance = _table(
+    MIRROR,
+    "balance",
+    Column("account", Integer, nullable=False),
+    Column("token", Integer, nullable=False),
+    Column("amount", Amount, nullable=False, comment="base units, debit positive"),
+    PrimaryKeyConstraint("chain_id", "account", "token"),
 )
 
 #: Every folded table by name; a versioned table `t` also as `t_version`.
@@ -350,11 +360,19 @@ def declared_of(table: Table) -> Declared:
     return TABLES[table.name.removesuffix("_version")]
 
 
-_IDS = {"posting": {"account": "account", "token": "address"}, "raw_log": {"tx_hash": "hash", "address": "address"}}
+_IDS = {
+    "posting": {"account": "account", "token": "address"},
+    "balance": {"account": "account", "token": "address"},
+    "raw_log": {"tx_hash": "hash", "address": "address"},
+}
 
 
 def resolved(table: Table) -> Select[Any]:
-    """Select all columns of a folded table, `posting` or `raw_log` with EIP-55 addresses, hashes and names in place of ids."""
+    """Select all columns of a table with EIP-55 addresses, hashes and account names in place of ids.
+
+    Args:
+        table: a folded table or its versions, `posting`, `balance` or `raw_log`.
+    """
     kinds = _IDS.get(table.name) or {name: kind.rstrip("?") for name, kind in declared_of(table).columns.items()}
     dictionaries = {"address": (address, "address"), "hash": (hash_, "hash"), "account": (account, "name")}
     columns: list[Any] = []

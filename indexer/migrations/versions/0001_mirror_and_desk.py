@@ -5,6 +5,8 @@ fold changes, so a later change of it is a revision that drops and creates it. `
 spelled out here, and later revisions alter them.
 """
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import JSONB
@@ -22,7 +24,7 @@ def _table(name: str, *parts: sa.schema.SchemaItem) -> None:
     op.create_table(name, sa.Column("chain_id", sa.BigInteger, nullable=False), *parts, schema="desk")
 
 
-def _need(name: str, kind: object, comment: str | None = None) -> sa.Column:
+def _need(name: str, kind: Any, comment: str | None = None) -> sa.Column[Any]:
     return sa.Column(name, kind, nullable=False, comment=comment)
 
 

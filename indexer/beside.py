@@ -1,0 +1,63 @@
+"""The reconciler as a process beside the follower: it may be slow, fail or be killed without the mirror waiting for it."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+RESTART_SECONDS = 1.0
+STOP_SECONDS = 5.0
+PR_SET_PDEATHSIG = 1
+
+
+@contextmanager
+def reconciler(wanted: bool) -> Iterator[None]:
+    """Run ``python -m indexer reconcile`` while inside, started again when it ends; it dies with us, even by kill -9."""
+    if not wanted:
+        yield
+        return
+    stop = threading.Event()
+    keeper = threading.Thread(target=_keep, args=(stop,), name="reconciler")
+    keeper.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        keeper.join()
+
+
+def _keep(stop: threading.Event) -> None:
+    while not stop.is_set():
+        # the kernel sends the signal when the thread that started the child ends: this one lives as long as we do
+        child = subprocess.Popen(
+            [sys.executable, "-m", "indexer", "reconcile"],
+            stdin=subprocess.DEVNULL,
+            preexec_fn=_dies_with(os.getpid()),  # noqa: PLW1509 - the only place where prctl can be called
+        )
+        while child.poll() is None and not stop.wait(0.2):
+            pass
+        if child.poll() is None:
+            child.terminate()
+            try:
+                child.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
+        stop.wait(RESTART_SECONDS)
+
+
+def _dies_with(parent: int):  # noqa: ANN202 - a callable for Popen
+    libc = ctypes.CDLL(None)
+
+    def prepare() -> None:
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+        if os.getppid() != parent:
+            os._exit(1)
+
+    return prepare
