@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,9 +44,10 @@ class Stack:
     deployer_key: str
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Start everything, play the story, verify if asked; exit with the first failure's code."""
-    options = _parse()
+    options = _parse(arguments)
+    signal.signal(signal.SIGTERM, _end)
     console = Console()
     started = time.monotonic()
     with stack(options.seed, lambda what: console.print(f"{what:<24} {time.monotonic() - started:5.1f} s")) as running:
@@ -94,6 +96,11 @@ def stack(seed: int = DEFAULT_SEED, say: Callable[[str], None] = lambda _: None)
         yield Stack(api, node, deployment, environment, deployer_key)
 
 
+def _end(*_: object) -> None:
+    """Leave through every `with`, so that nothing stays behind."""
+    sys.exit(128 + signal.SIGTERM)
+
+
 def _deploy(node: Node, key: str, out: Path) -> None:
     """Deploy in Brownie's environment, by a key that the node's first account gives ETH."""
     deployer = Account.from_key(key).address
@@ -127,14 +134,14 @@ def _story(running: Stack, options: argparse.Namespace) -> int:
     return subprocess.run(python("scripts.story", *arguments), env=environment, check=False).returncode
 
 
-def _parse() -> argparse.Namespace:
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts.demo", description=__doc__.split("\n\n", maxsplit=1)[0])
     parser.add_argument("--seed", type=int, default=DEFAULT_SEED, help="deals the GPUs and makes the keys")
     parser.add_argument("--nodes", type=Path, help="CSV of GPU nodes: gpu_model, gpu_capacity_num")
     parser.add_argument("--trace", type=Path, help="CSV of duty cycles: value, timestamp_anon, container_ip")
     parser.add_argument("--json", type=Path, help="write the outcome as data")
     parser.add_argument("--verify", action="store_true", help="compare the mirror with its raw logs and the node")
-    return parser.parse_args()
+    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":

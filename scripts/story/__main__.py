@@ -32,7 +32,8 @@ def main() -> None:
     gpus = _fleet(options.nodes, options.trace, random.Random(options.seed))  # noqa: S311 - a story, not a secret
     story = Story(Http(options.api), deployment, Clock(node), office, gpus, options.seed)
     _play(story, console)
-    outcome = summary(story)
+    inputs = {name: path.name if (path := getattr(options, name)) else "made up" for name in ("nodes", "trace")}
+    outcome = {"inputs": inputs, **summary(story)}
     if options.json:
         options.json.write_text(json.dumps(outcome, indent=1) + "\n", encoding="utf-8")
     show(outcome, console)
