@@ -302,7 +302,7 @@ contract CapacityShare is ICapacityShare, IERC7943Fungible, IERC165, ERC20Permit
         (address token, uint256 supply,) = _cloneArgs();
         (uint256 index, uint256 start, uint256 end) = (_stream.index, _stream.start, _stream.end);
         (uint256 indexEnd, uint256 owed) = (_stream.indexEnd, _stream.owed);
-        uint256 max = _maxAmountDown(indexEnd, owed, supply);
+        uint256 max = _maxAmountDown(indexEnd, supply);
         if (amount == 0 || amount > max) revert CapacityShare_AmountOutOfBounds(amount, max);
 
         // `max` keeps both sums within their slots.
@@ -376,20 +376,18 @@ contract CapacityShare is ICapacityShare, IERC7943Fungible, IERC165, ERC20Permit
         }
     }
 
-    /// @dev Most that the index (128 bits) and an account's accrued part (120 bits) have room for, base units.
-    function _maxAmountDown(uint256 indexEnd, uint256 owed, uint256 supply) private pure returns (uint256) {
-        // Both are bounded by earlier calls; a supply is at most 1e30.
+    /// @dev Most base units that the index has room for: at most 3.4e32 in a clone's life, so that `owed` and what an
+    /// account accrues stay below 2^109.
+    function _maxAmountDown(uint256 indexEnd, uint256 supply) private pure returns (uint256) {
         unchecked {
-            uint256 indexRoom = (type(uint128).max - indexEnd) * supply / INDEX_SCALE;
-            uint256 owedRoom = type(uint120).max - owed;
-            return indexRoom < owedRoom ? indexRoom : owedRoom;
+            return (type(uint128).max - indexEnd) * supply / INDEX_SCALE;
         }
     }
 
     /// @dev `a`'s word settled to `index`, what it earned on `balance` rounded down; not written.
     function _settledDown(Account storage a, uint256 balance, uint256 index) private view returns (uint256 word) {
         word = a.word;
-        // A balance is at most 1e30, an index below 2^128; all that is accrued is at most `owed`, below 2^120.
+        // A balance is at most 1e30, an index below 2^128; all that is accrued is at most `owed`, below 2^109.
         unchecked {
             uint256 rise = index - uint128(word);
             word += (balance * rise / INDEX_SCALE << ACCRUED_SHIFT) + rise;
