@@ -89,8 +89,9 @@ def distributed(offering: Row, amount: int, t: int) -> Line:
 
 
 def unstreamed(offering: Row, t: int) -> int:
-    """Return what was distributed and has not yet streamed in at `t`, rounded up."""
-    return div_up((offering["index_end"] - index(offering, t)) * offering["supply"], INDEX_SCALE)
+    """Return what was distributed and has not yet streamed in at `t`, rounded down."""
+    left: int = (offering["index_end"] - index(offering, t)) * offering["supply"] // INDEX_SCALE
+    return left
 
 
 # ------------------------------------------------------------------------------------------------------------- leases

@@ -101,6 +101,7 @@ def shares_issued(books: Books, log: Log, a: Args) -> None:
             "issued_at": log.time,
         },
     )
+    books.owe(share, site["token"], 0)
 
 
 def bond_posted(books: Books, log: Log, a: Args) -> None:
@@ -200,8 +201,9 @@ def fee_set(books: Books, log: Log, a: Args) -> None:
     set_policy(books, log.address, fee_bps=a["feeBps"])
 
 
-def token_allowed(books: Books, _log: Log, a: Args) -> None:
+def token_allowed(books: Books, log: Log, a: Args) -> None:
     books.state.put("token", (a["token"],), {"token": a["token"], "allowed": a["allowed"]})
+    books.owe(log.address, a["token"], 0)  # from now on there is a total to be compared
 
 
 def entries_paused(books: Books, log: Log, a: Args) -> None:

@@ -162,15 +162,20 @@ class Story:
         self.tx(book("BondPosted", siteId=1, payer=OWNER, amount=bond, bond=bond), cash(OWNER, LEASEBOOK, bond))
         self.tx(book("ListingSet", listingId=1, siteId=1, version=1, **TERMS))
 
-    def issue(self, revenue_bps: int = 6_000) -> None:
+    def issue(self) -> None:
         """Issue the site's shares, as `LeaseBook.issue` does: the event, then the clone's mint."""
-        self.tx(
+        self.tx(*self.issuing())
+
+    @staticmethod
+    def issuing() -> tuple[Told, Told]:
+        """The event and the clone's mint of an issue of 60 % of revenue."""
+        return (
             book(
                 "SharesIssued",
                 siteId=1,
                 share=SHARE,
                 owner=OWNER,
-                revenueBps=revenue_bps,
+                revenueBps=6_000,
                 supply=SUPPLY,
                 name="Fjord shares",
                 symbol="FJD",
