@@ -112,26 +112,25 @@ class Journal:
         Raises:
             FoldBreach: the lines do not sum to zero, or an account ends on the wrong side of zero.
         """
-        if off := sum(amount for _, amount in lines):
-            accounts = ", ".join(account for account, _ in lines)
-            raise FoldBreach("the entry does not sum to zero", account=accounts, token=token, amount=off)
-        state = self.state
         if log is not self._log:
             self._log, self._ordinal = log, 0
-        posted = []
+        state = self.state
+        block, index, ordinal = log.block, log.index, self._ordinal
+        off = 0
+        after: dict[str, int] = {}
         for account, amount in lines:
-            if not amount:
-                continue
-            balance = state.balance(account, token) + amount
-            state.set_balance(account, token, balance)
-            state.postings.append(Posting(log.block, log.index, self._ordinal, account, token, amount, balance))
-            self._ordinal += 1
-            posted.append(account)
-        for account in posted:
-            self._check_side(account, token)
+            if amount:
+                off += amount
+                after[account] = balance = state.post(account, token, amount)
+                state.postings.append(Posting(block, index, ordinal, account, token, amount, balance))
+                ordinal += 1
+        self._ordinal = ordinal
+        if off:
+            raise FoldBreach("the entry does not sum to zero", account=", ".join(after), token=token, amount=off)
+        for account, balance in after.items():
+            self._check_side(account, token, balance)
 
-    def _check_side(self, account: str, token: str) -> None:
-        balance = self.state.balance(account, token)
+    def _check_side(self, account: str, token: str, balance: int) -> None:
         kind = account.partition(":")[0]
         if kind in _CLEARING:
             self._clearing.add((account, token))

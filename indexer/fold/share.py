@@ -19,32 +19,39 @@ SOURCES = ("lease", "mining", "demand_response", "other")
 
 
 def transfer(books: Books, log: Log, a: Args) -> None:
-    """Settle both sides, then move the shares. A mint settles nobody: the index is still 0."""
+    """Settle both sides, then move the shares. A mint finds the index at 0."""
     offering = books.state.need("offering", (log.address,))
     sender, receiver, value = a["from"], a["to"], a["value"]
-    if sender != NOBODY:
-        row = attribute(books, log, offering, sender)
+    if sender == NOBODY:
+        attribute(books, log, offering, receiver)
+    else:
+        attribute(books, log, offering, sender, receiver)
+        row = _holding(books, log, sender)
         if row["balance"] < value:
             account = f"shares:{_contract(offering)}/{sender}"
             raise FoldBreach("more shares left than there were", account=account, amount=value - row["balance"])
         _put(books, {**row, "balance": row["balance"] - value})
-    row = attribute(books, log, offering, receiver)
+    row = _holding(books, log, receiver)
     _put(books, {**row, "balance": row["balance"] + value})
 
 
-def attribute(books: Books, log: Log, offering: Row, account: str) -> Row:
-    """Move what `account` has earned from the pool to what is payable to it, and return its holding."""
-    row = books.state.get("holding", (log.address, account)) or _empty(log.address, account)
+def attribute(books: Books, log: Log, offering: Row, *accounts: str) -> None:
+    """Move what holders have earned up to this block's time from the pool to what is payable to them."""
     now = formulas.index(offering, log.time)
-    if now == row["paid_index"]:
-        return row
-    amount = formulas.earned(row["balance"], row["paid_index"], now)
-    row = {**row, "paid_index": now, "accrued": row["accrued"] + amount}
-    _put(books, row)
-    if amount:
-        contract = _contract(offering)
-        books.journal.entry(log, offering["token"], (pool(contract), amount), (payable(contract, account), -amount))
-    return row
+    contract = _contract(offering)
+    lines = []
+    total = 0
+    for account in accounts:
+        row = _holding(books, log, account)
+        if now == row["paid_index"]:
+            continue
+        amount = formulas.earned(row["balance"], row["paid_index"], now)
+        _put(books, {**row, "paid_index": now, "accrued": row["accrued"] + amount})
+        if amount:
+            total += amount
+            lines.append((payable(contract, account), -amount))
+    if total:
+        books.journal.entry(log, offering["token"], (pool(contract), total), *lines)
 
 
 def distributed(books: Books, log: Log, a: Args) -> None:
@@ -89,7 +96,8 @@ def distributed(books: Books, log: Log, a: Args) -> None:
 def claimed(books: Books, log: Log, a: Args) -> None:
     offering = books.state.need("offering", (log.address,))
     token, contract, amount, account = offering["token"], _contract(offering), a["amount"], a["account"]
-    row = attribute(books, log, offering, account)
+    attribute(books, log, offering, account)
+    row = _holding(books, log, account)
     owed_to = payable(contract, account)
     if row["accrued"] != amount:
         off = amount - row["accrued"]
@@ -106,8 +114,8 @@ def claimable_moved(books: Books, log: Log, a: Args) -> None:
     """A lost wallet's accrued money goes along; both sides were settled by the transfer before it."""
     offering = books.state.need("offering", (log.address,))
     contract, sender, receiver, amount = _contract(offering), a["from"], a["to"], a["amount"]
-    source = attribute(books, log, offering, sender)
-    target = attribute(books, log, offering, receiver)
+    attribute(books, log, offering, sender, receiver)
+    source, target = _holding(books, log, sender), _holding(books, log, receiver)
     if source["accrued"] != amount:
         off = amount - source["accrued"]
         raise FoldBreach("what moved is not what was earned", account=payable(contract, sender), amount=off)
@@ -119,12 +127,24 @@ def claimable_moved(books: Books, log: Log, a: Args) -> None:
 
 
 def frozen(books: Books, log: Log, a: Args) -> None:
-    row = books.state.get("holding", (log.address, a["account"])) or _empty(log.address, a["account"])
+    row = _holding(books, log, a["account"])
     _put(books, {**row, "frozen": a["amount"]})
 
 
 def _contract(offering: Row) -> str:
     return f"offering/{offering['site_id']}"
+
+
+def _holding(books: Books, log: Log, account: str) -> Row:
+    return books.state.get("holding", (log.address, account)) or {
+        "share": log.address,
+        "account": account,
+        "balance": 0,
+        "paid_index": 0,
+        "accrued": 0,
+        "frozen": 0,
+        "claimed": 0,
+    }
 
 
 def _put(books: Books, row: Row) -> None:
@@ -135,18 +155,6 @@ def _check_owed(ours: int, contract: str, token: str, theirs: int) -> None:
     if ours != theirs:
         reason = "the event states another total owed"
         raise FoldBreach(reason, account=pool(contract), token=token, amount=theirs - ours)
-
-
-def _empty(share: str, account: str) -> Row:
-    return {
-        "share": share,
-        "account": account,
-        "balance": 0,
-        "paid_index": 0,
-        "accrued": 0,
-        "frozen": 0,
-        "claimed": 0,
-    }
 
 
 def keys(name: str, contract: str, log: Log, a: Args) -> list[tuple[str, Key]]:

@@ -119,9 +119,13 @@ class State:
             self._load_balances([(account,)])
         return self._balances.get((account, token), 0)
 
-    def set_balance(self, account: str, token: str, amount: int) -> None:
-        """Set an account's balance; only the journal calls it, after `balance`."""
-        self._balances[account, token] = amount
+    def post(self, account: str, token: str, amount: int) -> int:
+        """Change an account's balance, for the journal alone, and return it."""
+        if account not in self._accounts:
+            self._load_balances([(account,)])
+        key = (account, token)
+        balance = self._balances[key] = self._balances.get(key, 0) + amount
+        return balance
 
     def _load_balances(self, keys: list[Key]) -> None:
         self._balances.update(self.loader(BALANCE, keys))
