@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import kit
+import market as drakewell
 import pytest
 from brownie import accounts, rpc
 from brownie._config import CONFIG
@@ -90,6 +91,37 @@ def usd(TestUSD, people):
     for person in vars(people).values():
         token.mint(person, 10**7 * kit.USD, {"from": people.admin})
     return token
+
+
+@pytest.fixture(scope="module")
+def market(LeaseBook, UsageMeter, ListingLib, CapacityShare, manager, registry, usd, people):
+    """LeaseBook and UsageMeter with all roles granted; the dollar allowed; tenant, buyer and owner have approved it."""
+    ListingLib.deploy({"from": people.admin})
+    meter_at = people.admin.get_deployment_address(people.admin.nonce + 1)
+    book = LeaseBook.deploy(manager, registry, meter_at, drakewell.FEE_BPS, {"from": people.admin})
+    meter = UsageMeter.deploy(
+        manager, registry, book, drakewell.QUORUM, drakewell.WINDOW, drakewell.GRACE, {"from": people.admin}
+    )
+    assert meter.address == meter_at
+    open_role(manager, people, book, 2, people.guardian, "setEntriesPaused")
+    open_role(manager, people, book, 4, people.policy, "setFee", "setTokenAllowed", "withdrawFees")
+    open_role(manager, people, meter, 3, people.challenger, "void")
+    enforced = [s for s, n in CapacityShare.selectors.items() if n in ("forcedTransfer", "setFrozenTokens")]
+    manager.grantRole(5, people.enforcer, 0, {"from": people.admin})
+    manager.setTargetFunctionRole(book, enforced, 5, {"from": people.admin})
+    book.setTokenAllowed(usd, True, {"from": people.policy})
+    until = kit.now() + 1000 * kit.DAY
+    registry.registerMany(
+        [people.other_owner, *(a.address for a in drakewell.ATTESTERS)],
+        [
+            (until, 276, kit.SITE_OWNER, 2),
+            *((until, 756, kit.ATTESTER, 50 + n) for n, _ in enumerate(drakewell.ATTESTERS)),
+        ],
+        {"from": people.officer},
+    )
+    for person in (people.owner, people.tenant, people.buyer, people.other_owner):
+        usd.approve(book, 2**255, {"from": person})
+    return drakewell.Market(manager, registry, usd, book, meter, people, CapacityShare.abi)
 
 
 def open_role(manager, people, target, role, holder, *functions):
