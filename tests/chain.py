@@ -8,9 +8,9 @@
     market.report(lease, hours=1)
     market.write_deployment(path)
 
-The bytecode is what `make abi` left in `build/forge`. Any account may send: the node impersonates it. Every actor has a
-known key all the same, and a quorum of attesters signs each report. Blocks come as transactions do, a second apart, or
-many transactions a block (`with market.block(at=...)`), at the times that the test says.
+The contracts are compiled first if their sources changed. Any account may send: the node impersonates it. Every actor
+has a known key all the same, and a quorum of attesters signs each report. Blocks come as transactions do, a second
+apart, or many transactions a block (`with market.block(at=...)`), at the times that the test says.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from contracts import load_abi
 from drakewell.codec import Call
 from drakewell.codec import _type as abi_type
 from drakewell.reports import NO_SAMPLES, Entry, Report, sign
-from scripts.build import ARTIFACTS, RENAMED
+from scripts.build import ARTIFACTS, RENAMED, build
 from scripts.launch import Node
 
 HOUR = 3600
@@ -112,25 +112,30 @@ class Rpc:
         Raises:
             Reverted: an answer is an error.
         """
+        answers = self.answers(requests)
+        return [_result(answer, method) for answer, (method, _) in zip(answers, requests, strict=True)]
+
+    def answers(self, requests: Sequence[tuple[str, Sequence[Any]]]) -> list[dict[str, Any]]:
+        """Return the answers of many requests, errors too, in their order."""
         if not requests:
             return []
         body = [{"jsonrpc": "2.0", "id": next(self._ids), "method": m, "params": list(p)} for m, p in requests]
         self._connection.request("POST", "/", json.dumps(body), {"content-type": "application/json"})
         by_id = {answer["id"]: answer for answer in json.loads(self._connection.getresponse().read())}
-        return [_result(by_id[request["id"]], request) for request in body]
+        return [by_id[request["id"]] for request in body]
 
     def close(self) -> None:
         self._connection.close()
 
 
-def _result(answer: dict[str, Any], request: dict[str, Any]) -> Any:
+def _result(answer: dict[str, Any], method: str) -> Any:
     if "error" not in answer:
         return answer["result"]
     error = answer["error"]
     data = error.get("data")
     if isinstance(data, str) and len(data) >= 10:
         raise decoded_error(bytes.fromhex(data[2:]))
-    raise Reverted(f"{request['method']}: {error.get('message')}")
+    raise Reverted(f"{method}: {error.get('message')}")
 
 
 @dataclass
@@ -216,6 +221,11 @@ class Market:
         data = self.rpc("eth_call", {"to": call.to, "data": "0x" + call.data().hex()}, at)
         values = decode(returns(contract, function, len(args)), bytes.fromhex(data[2:]))
         return values[0] if len(values) == 1 else values
+
+    def create(self, name: str, *arguments: Any) -> str:
+        """Deploy one more contract of ours, such as a second `TestUSD`, and return its address."""
+        receipt = self.receipt(self.rpc("eth_sendTransaction", _creation(self, name, [*arguments])))
+        return str(to_checksum_address(receipt["contractAddress"]))
 
     # ----------------------------------------------------------------- time
 
@@ -598,12 +608,15 @@ def created_address(sender: str, nonce: int) -> str:
 
 
 @cache
-def bytecode(name: str) -> tuple[str, list[dict[str, Any]]]:
-    """Return creation code (0x hex, libraries not linked) and ABI of a contract or library of ours.
+def compiled() -> None:
+    """Compile the contracts, unless it is done already."""
+    build()
 
-    Raises:
-        FileNotFoundError: it was not compiled (`make abi`).
-    """
+
+@cache
+def bytecode(name: str) -> tuple[str, list[dict[str, Any]]]:
+    """Return creation code (0x hex, libraries not linked) and ABI of a contract or library of ours."""
+    compiled()
     source = {true: ours for ours, true in RENAMED.items()}.get(name, name)
     artifact = json.loads((ARTIFACTS / f"{source}.sol/{source}.json").read_text())
     return artifact["bytecode"]["object"], artifact["abi"]
