@@ -1,0 +1,1 @@
+"""All that one account has and may do."""

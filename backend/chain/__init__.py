@@ -1,0 +1,1 @@
+"""The node and the contracts' ABIs: calls, simulation, encoding and decoding. No database here."""

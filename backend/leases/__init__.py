@@ -1,0 +1,1 @@
+"""Leases: state, runway, settlement, history."""

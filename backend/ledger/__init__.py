@@ -1,0 +1,1 @@
+"""The books: journal, trial balance, reconciliation."""

@@ -1,0 +1,1 @@
+"""Capacity on the market: search, terms, quotes."""

@@ -1,0 +1,1 @@
+"""Money that left the contracts, and credits to be drawn."""

@@ -1,0 +1,1 @@
+"""Shares in what a site earns: offerings, holders, revenue, claims."""

@@ -1,0 +1,1 @@
+"""Data centres, their bonds and their hand-over."""

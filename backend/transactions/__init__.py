@@ -1,0 +1,1 @@
+"""Signed transactions: checked against their plan, broadcast, followed."""
