@@ -63,8 +63,8 @@ def follow(
 ) -> None:
     """Follow the chain: catch up, stay at the tip, mend reorgs. Migrates the database first if it must.
 
-    Prints `ready` on stdout when the mirror has reached the tip. Halts for good, with exit code 3 and the reason kept in
-    the database, on a reorg below a finalized block and on events that contradict the books.
+    Prints `ready` on stdout when the mirror has reached the tip. Halts for good, with exit code 3 and the reason kept
+    in the database, on a reorg below a finalized block and on events that contradict the books.
     """
     log.start()
     settings = _settings()

@@ -1,4 +1,4 @@
-"""The reconciler as a process beside the follower: it may be slow, fail or be killed without the mirror waiting for it."""
+"""The reconciler as a process beside the follower: it may be slow, fail or be killed, and the mirror does not wait."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 RESTART_SECONDS = 1.0
@@ -18,7 +18,7 @@ PR_SET_PDEATHSIG = 1
 
 @contextmanager
 def reconciler(wanted: bool) -> Iterator[None]:
-    """Run ``python -m indexer reconcile`` while inside, started again when it ends; it dies with us, even by kill -9."""
+    """Run ``python -m indexer reconcile`` while inside, begun again when it ends; it dies with us, even by kill -9."""
     if not wanted:
         yield
         return
@@ -52,7 +52,7 @@ def _keep(stop: threading.Event) -> None:
         stop.wait(RESTART_SECONDS)
 
 
-def _dies_with(parent: int):  # noqa: ANN202 - a callable for Popen
+def _dies_with(parent: int) -> Callable[[], None]:
     libc = ctypes.CDLL(None)
 
     def prepare() -> None:

@@ -258,7 +258,7 @@ class Follower:
         )
 
     def ancestor(self, highest: int) -> Cursor | None:
-        """Return the last block at or below ``highest`` that the node has under the same hash; None if there is none."""
+        """Return the last block at or below ``highest`` that the node has under the same hash, if any."""
         last = highest
         while mine := self.store.headers(max(0, last - ANCESTOR_STEP + 1), last):
             answers = self.node.batch([("eth_getBlockByNumber", [hex(block.number), False]) for block in mine])
@@ -292,8 +292,8 @@ class Follower:
             )
         if (found := header(genesis).hash) != self.deployment.genesis_hash:
             raise WrongChain(
-                f"the node's genesis is {found}, {file} was deployed on {self.deployment.genesis_hash}: a new chain with "
-                "the same id. Deploy on it, then run `python -m indexer reset`"
+                f"the node's genesis is {found}, {file} was deployed on {self.deployment.genesis_hash}: a new chain "
+                "with the same id. Deploy on it, then run `python -m indexer reset`"
             )
         for (name, contract), code in zip(contracts, codes, strict=True):
             if code == "0x":
