@@ -15,7 +15,7 @@ import {IIdentityRegistry} from "./interfaces/IIdentityRegistry.sol";
 import {ILeaseBook, Lease, LeaseState, Listing, OpenParams, Quote, Site, Terms} from "./interfaces/ILeaseBook.sol";
 import {IUsageMeter} from "./interfaces/IUsageMeter.sol";
 import {LeaseMath, Split} from "./libraries/LeaseMath.sol";
-import {SiteState, Store, TokenState} from "./libraries/LeaseStore.sol";
+import {LeaseRecord, ListingState, SiteState, Store, TokenState} from "./libraries/LeaseStore.sol";
 import {ListingLib} from "./libraries/ListingLib.sol";
 
 /// @title LeaseBook
@@ -200,7 +200,7 @@ contract LeaseBook is ILeaseBook, ERC721, AccessManaged, ReentrancyGuardTransien
 
     /// @inheritdoc ILeaseBook
     function withdrawListing(uint256 listingId) external {
-        Listing storage listing = _ownListing(listingId);
+        ListingState storage listing = _ownListing(listingId);
 
         listing.withdrawn = true;
 
@@ -227,7 +227,7 @@ contract LeaseBook is ILeaseBook, ERC721, AccessManaged, ReentrancyGuardTransien
     function _open(OpenParams calldata p) private returns (uint256 leaseId) {
         _checkEntries();
         if (block.timestamp > p.deadline) revert LeaseBook_Expired(p.deadline, block.timestamp);
-        Listing storage listing = _listing(p.listingId);
+        ListingState storage listing = _listing(p.listingId);
         uint32 siteId = listing.siteId;
         SiteState storage site = _store.sites[siteId];
         address token = site.token;
@@ -244,15 +244,15 @@ contract LeaseBook is ILeaseBook, ERC721, AccessManaged, ReentrancyGuardTransien
         leaseId = ++_leaseCount;
         uint16 fee = feeBps;
         {
-            Lease storage lease = _store.leases[leaseId];
+            LeaseRecord storage lease = _store.leases[leaseId];
             lease.siteId = siteId;
             lease.listingId = p.listingId;
             lease.version = p.version;
             lease.gpus = p.gpus;
             lease.start = q.start;
-            lease.termEnd = q.termEnd;
+            lease.term = p.term;
             lease.price = q.price;
-            lease.deposited = p.deposit;
+            lease.deposited = uint88(p.deposit);
             lease.feeBps = fee;
         }
         uint24 leased = _occupy(listing, p.gpus, q.start, q.termEnd);
@@ -295,38 +295,36 @@ contract LeaseBook is ILeaseBook, ERC721, AccessManaged, ReentrancyGuardTransien
     }
 
     function _fund(uint256 leaseId, uint96 amount) private {
-        Lease storage lease = _lease(leaseId);
-        Lease memory l = lease;
-        if (l.closingAt != 0) revert LeaseBook_AlreadyClosing(leaseId, LeaseMath.endOf(l));
-        _checkRunning(leaseId, l);
+        LeaseRecord storage lease = _lease(leaseId);
+        uint256 end = _checkRunning(leaseId, lease);
+        if (lease.closingAt != 0) revert LeaseBook_AlreadyClosing(leaseId, end);
         _checkNotFrozen(msg.sender);
-        uint256 max = LeaseMath.costUp(l.price, uint256(l.gpus) * (l.termEnd - l.start)) - l.deposited;
+        uint256 max = LeaseMath.costUp(lease.price, uint256(lease.gpus) * lease.term) - lease.deposited;
         if (amount == 0 || amount > max) revert LeaseBook_DepositOutOfBounds(amount, 1, max);
 
-        l.deposited += amount;
-        lease.deposited = l.deposited;
-        address token = _store.sites[l.siteId].token;
+        uint88 deposited = lease.deposited + uint88(amount);
+        lease.deposited = deposited;
+        address token = _store.sites[lease.siteId].token;
         _store.tokens[token].owed += amount;
 
-        emit LeaseFunded(leaseId, msg.sender, amount, l.deposited, uint40(LeaseMath.endOf(l)));
+        emit LeaseFunded(leaseId, msg.sender, amount, deposited, uint40(LeaseMath.endOf(lease)));
 
         _pull(token, amount);
     }
 
     /// @inheritdoc ILeaseBook
     function close(uint256 leaseId, uint16 code) external {
-        Lease storage lease = _lease(leaseId);
-        Lease memory l = lease;
+        LeaseRecord storage lease = _lease(leaseId);
         _checkHolder(leaseId);
         if (code == 0 || code >= PROVIDER_CODE) revert LeaseBook_CodeOutOfRange(code, 1, PROVIDER_CODE - 1);
-        uint256 end = _checkRunning(leaseId, l);
-        bool reclaiming = l.code >= PROVIDER_CODE;
-        if (l.closingAt != 0 && !reclaiming) revert LeaseBook_AlreadyClosing(leaseId, end);
+        uint256 end = _checkRunning(leaseId, lease);
+        bool reclaiming = lease.code >= PROVIDER_CODE;
+        if (lease.closingAt != 0 && !reclaiming) revert LeaseBook_AlreadyClosing(leaseId, end);
 
-        uint256 closingAt = block.timestamp;
+        uint256 closingAt = Math.max(block.timestamp, lease.start);
         if (!reclaiming) {
-            Terms storage terms = _store.terms[l.listingId][l.version];
-            closingAt = Math.max(block.timestamp + terms.notice, uint256(l.start) + terms.minTerm);
+            Terms storage terms = _store.terms[lease.listingId][lease.version];
+            closingAt = Math.max(block.timestamp + terms.notice, uint256(lease.start) + terms.minTerm);
         }
         if (closingAt >= end) revert LeaseBook_NotEarlier(closingAt, end);
 
@@ -339,22 +337,21 @@ contract LeaseBook is ILeaseBook, ERC721, AccessManaged, ReentrancyGuardTransien
     /// @inheritdoc ILeaseBook
     /// @dev A lease that has not started ends at its start: it never runs and all of its rent is taken back.
     function reclaim(uint256 leaseId, uint16 code) external {
-        Lease storage lease = _lease(leaseId);
-        Lease memory l = lease;
-        SiteState storage site = _ownSite(l.siteId);
+        LeaseRecord storage lease = _lease(leaseId);
+        SiteState storage site = _ownSite(lease.siteId);
         _checkNotFrozen(msg.sender);
         if (code < PROVIDER_CODE || code >= CODE_TERM_ENDED) {
             revert LeaseBook_CodeOutOfRange(code, PROVIDER_CODE, CODE_TERM_ENDED - 1);
         }
-        uint256 end = _checkRunning(leaseId, l);
-        if (l.code >= PROVIDER_CODE) revert LeaseBook_AlreadyClosing(leaseId, end);
+        uint256 end = _checkRunning(leaseId, lease);
+        if (lease.code >= PROVIDER_CODE) revert LeaseBook_AlreadyClosing(leaseId, end);
 
-        Terms storage terms = _store.terms[l.listingId][l.version];
-        uint256 closingAt = Math.max(block.timestamp + terms.reclaimWindow, l.start);
+        Terms storage terms = _store.terms[lease.listingId][lease.version];
+        uint256 closingAt = Math.max(block.timestamp + terms.reclaimWindow, lease.start);
         if (closingAt >= end) revert LeaseBook_NotEarlier(closingAt, end);
         uint256 compensation = Math.min(
-            uint256(l.gpus) * terms.bondPerGpu,
-            LeaseMath.compensationDown(l.price, uint256(l.gpus) * (end - closingAt), terms.compensationBps)
+            uint256(lease.gpus) * terms.bondPerGpu,
+            LeaseMath.compensationDown(lease.price, uint256(lease.gpus) * (end - closingAt), terms.compensationBps)
         );
 
         lease.closingAt = uint40(closingAt);
@@ -370,24 +367,23 @@ contract LeaseBook is ILeaseBook, ERC721, AccessManaged, ReentrancyGuardTransien
 
     /// @inheritdoc ILeaseBook
     function release(uint256 leaseId) external {
-        Lease storage lease = _lease(leaseId);
-        Lease memory l = lease;
-        if (l.released) revert LeaseBook_AlreadyReleased(leaseId);
-        (uint256 end, bool over) = _endOf(l);
+        LeaseRecord storage lease = _lease(leaseId);
+        if (lease.released) revert LeaseBook_AlreadyReleased(leaseId);
+        (uint256 end, bool over) = _endOf(lease);
         if (!over) revert LeaseBook_NotEnded(leaseId, end);
 
         lease.released = true;
-        Listing storage listing = _store.listings[l.listingId];
-        uint24 leased = listing.leased - l.gpus;
+        ListingState storage listing = _store.listings[lease.listingId];
+        uint24 leased = listing.leased - lease.gpus;
         listing.leased = leased;
         if (leased == 0) (listing.busyFrom, listing.busyUntil) = (0, 0);
 
-        emit LeaseReleased(leaseId, l.listingId, leased);
+        emit LeaseReleased(leaseId, lease.listingId, leased);
     }
 
     /// @inheritdoc ILeaseBook
     function collect(uint256 leaseId, address to) external nonReentrant returns (uint256 amount) {
-        Lease storage lease = _lease(leaseId);
+        LeaseRecord storage lease = _lease(leaseId);
         _checkNotFrozen(_checkHolder(leaseId));
         _checkRecipient(to);
         amount = LeaseMath.collectableDown(lease);
@@ -408,24 +404,28 @@ contract LeaseBook is ILeaseBook, ERC721, AccessManaged, ReentrancyGuardTransien
 
     /// @inheritdoc ILeaseBook
     function settle(uint256 leaseId) external nonReentrant {
-        Lease storage lease = _lease(leaseId);
-        Lease memory l = lease;
-        SiteState storage site = _store.sites[l.siteId];
+        LeaseRecord storage lease = _lease(leaseId);
+        uint32 siteId = lease.siteId;
+        SiteState storage site = _store.sites[siteId];
         (uint256 until, uint256 available, uint256 due) = meter.settled(leaseId);
-        (uint256 end, bool over) = _endOf(l);
-        uint256 settledUntil = Math.max(l.settledUntil, l.start);
-        bool last = over && (until >= end || end == l.start);
+        (uint256 end, bool over) = _endOf(lease);
+        uint256 start = lease.start;
+        uint256 settledUntil = start + lease.settled;
+        bool last = over && (until >= end || end == start);
         until = Math.min(until, end);
-        if (l.finalised || (until <= settledUntil && !last)) {
+        if (lease.finalised || (until <= settledUntil && !last)) {
             revert LeaseBook_NothingToSettle(leaseId, settledUntil);
         }
+        settledUntil = Math.max(until, settledUntil);
         address share = site.share;
-        Split memory s = LeaseMath.split(l, available, share != address(0), site.revenueBps);
+        Split memory s = LeaseMath.split(lease, available, share != address(0), site.revenueBps);
 
-        l.settledUntil = uint40(Math.max(until, settledUntil));
-        lease.settledUntil = l.settledUntil;
-        lease.rentTotal = uint96(s.rentTotal);
-        lease.unsharedNet = uint96(s.unsharedNet);
+        lease.settled = uint32(settledUntil - start);
+        lease.available = uint48(available);
+        if (share == address(0)) {
+            lease.hasUnshared = true;
+            lease.unsharedNet = uint96(s.unsharedNet);
+        }
         address token = site.token;
         TokenState storage state = _store.tokens[token];
         state.fees += uint120(s.fee);
@@ -435,9 +435,9 @@ contract LeaseBook is ILeaseBook, ERC721, AccessManaged, ReentrancyGuardTransien
 
         emit LeaseSettled(
             leaseId,
-            l.siteId,
+            siteId,
             owner,
-            l.settledUntil,
+            uint40(settledUntil),
             available,
             due,
             s.fee,
@@ -447,18 +447,17 @@ contract LeaseBook is ILeaseBook, ERC721, AccessManaged, ReentrancyGuardTransien
             s.unsharedNet
         );
 
-        if (last) _finalise(leaseId, l, site, available, due);
-        if (s.shares != 0) _distribute(leaseId, l.siteId, site, share, state, s.shares);
+        if (last) _finalise(leaseId, lease, site, available, due);
+        if (s.shares != 0) _distribute(leaseId, siteId, site, share, state, s.shares);
     }
 
     /// @dev Judges the SLA over the whole lease, pays the penalty from bond to holder and unlocks the rest.
-    function _finalise(uint256 leaseId, Lease memory l, SiteState storage site, uint256 available, uint256 due)
+    function _finalise(uint256 leaseId, LeaseRecord storage lease, SiteState storage site, uint256 available, uint256 due)
         private
     {
-        Lease storage lease = _store.leases[leaseId];
-        (uint256 penalty, uint256 lock) = _penaltyDown(l, available, due);
-        uint16 code = l.code;
-        if (code == 0) code = LeaseMath.endOf(l) == l.termEnd ? CODE_TERM_ENDED : CODE_RAN_DRY;
+        (uint256 penalty, uint256 lock) = _penaltyDown(lease, available, due);
+        uint16 code = lease.code;
+        if (code == 0) code = LeaseMath.endOf(lease) == lease.start + lease.term ? CODE_TERM_ENDED : CODE_RAN_DRY;
 
         lease.finalised = true;
         lease.code = code;
@@ -469,7 +468,7 @@ contract LeaseBook is ILeaseBook, ERC721, AccessManaged, ReentrancyGuardTransien
         site.lockedBond = lockedBond;
         if (LeaseMath.collectableDown(lease) == 0) _burn(leaseId);
 
-        emit LeaseFinalised(leaseId, l.siteId, code, penalty, bond, lockedBond);
+        emit LeaseFinalised(leaseId, lease.siteId, code, penalty, bond, lockedBond);
     }
 
     /// @dev Pays the share holders' part into their clone. A clone that refuses (blocklisted, or its index is full) stops
@@ -604,7 +603,15 @@ contract LeaseBook is ILeaseBook, ERC721, AccessManaged, ReentrancyGuardTransien
 
     /// @inheritdoc ILeaseBook
     function listingOf(uint256 listingId) external view returns (Listing memory) {
-        return _store.listings[listingId];
+        ListingState storage l = _store.listings[listingId];
+        return Listing({
+            siteId: l.siteId,
+            version: l.version,
+            leased: l.leased,
+            busyFrom: l.busyFrom,
+            busyUntil: l.busyUntil,
+            withdrawn: l.withdrawn
+        });
     }
 
     /// @inheritdoc ILeaseBook
@@ -613,9 +620,29 @@ contract LeaseBook is ILeaseBook, ERC721, AccessManaged, ReentrancyGuardTransien
     }
 
     /// @inheritdoc ILeaseBook
-    function leaseOf(uint256 leaseId) external view returns (Lease memory lease) {
-        lease = _store.leases[leaseId];
-        if (lease.settledUntil == 0) lease.settledUntil = lease.start;
+    function leaseOf(uint256 leaseId) external view returns (Lease memory) {
+        LeaseRecord storage l = _store.leases[leaseId];
+        return Lease({
+            siteId: l.siteId,
+            listingId: l.listingId,
+            version: l.version,
+            gpus: l.gpus,
+            start: l.start,
+            termEnd: l.start + l.term,
+            closingAt: l.closingAt,
+            code: l.code,
+            released: l.released,
+            finalised: l.finalised,
+            price: l.price,
+            deposited: l.deposited,
+            feeBps: l.feeBps,
+            rentTotal: uint96(LeaseMath.costDown(l.price, l.available)),
+            unsharedNet: l.unsharedNet,
+            settledUntil: l.start + l.settled,
+            collected: l.collected,
+            compensation: l.compensation,
+            penalty: l.penalty
+        });
     }
 
     /// @inheritdoc ILeaseBook
@@ -625,7 +652,7 @@ contract LeaseBook is ILeaseBook, ERC721, AccessManaged, ReentrancyGuardTransien
 
     /// @inheritdoc ILeaseBook
     function stateOf(uint256 leaseId) external view returns (LeaseState) {
-        Lease memory l = _store.leases[leaseId];
+        LeaseRecord storage l = _store.leases[leaseId];
         if (l.start == 0) return LeaseState.None;
         if (l.finalised) return LeaseState.Final;
         (, bool over) = _endOf(l);
@@ -641,11 +668,12 @@ contract LeaseBook is ILeaseBook, ERC721, AccessManaged, ReentrancyGuardTransien
         view
         returns (uint32 siteId, uint24 gpus, uint40 start, uint40 end, uint256 curtailable)
     {
-        Lease memory l = _store.leases[leaseId];
-        if (l.start == 0) return (0, 0, 0, 0, 0);
+        LeaseRecord storage l = _store.leases[leaseId];
+        (siteId, gpus, start) = (l.siteId, l.gpus, l.start);
+        if (start == 0) return (0, 0, 0, 0, 0);
         uint256 share = _store.terms[l.listingId][l.version].curtailableBps;
-        curtailable = LeaseMath.partDown(uint256(l.gpus) * (l.termEnd - l.start), share);
-        return (l.siteId, l.gpus, l.start, uint40(LeaseMath.endOf(l)), curtailable);
+        curtailable = LeaseMath.partDown(uint256(gpus) * l.term, share);
+        end = uint40(LeaseMath.endOf(l));
     }
 
     /// @inheritdoc ILeaseBook
@@ -655,7 +683,7 @@ contract LeaseBook is ILeaseBook, ERC721, AccessManaged, ReentrancyGuardTransien
 
     /// @inheritdoc ILeaseBook
     function penaltyOf(uint256 leaseId) external view returns (uint256 penalty) {
-        Lease memory l = _lease(leaseId);
+        LeaseRecord storage l = _lease(leaseId);
         if (l.finalised) return l.penalty;
         (, uint256 available, uint256 due) = meter.settled(leaseId);
         (penalty,) = _penaltyDown(l, available, due);
@@ -719,18 +747,18 @@ contract LeaseBook is ILeaseBook, ERC721, AccessManaged, ReentrancyGuardTransien
     }
 
     /// @dev A listing still on the market.
-    function _listing(uint256 listingId) private view returns (Listing storage listing) {
+    function _listing(uint256 listingId) private view returns (ListingState storage listing) {
         listing = _store.listings[listingId];
         if (listing.siteId == 0) revert LeaseBook_UnknownListing(listingId);
         if (listing.withdrawn) revert LeaseBook_ListingWithdrawn(listingId);
     }
 
-    function _ownListing(uint256 listingId) private view returns (Listing storage listing) {
+    function _ownListing(uint256 listingId) private view returns (ListingState storage listing) {
         listing = _listing(listingId);
         _ownSite(listing.siteId);
     }
 
-    function _lease(uint256 leaseId) private view returns (Lease storage lease) {
+    function _lease(uint256 leaseId) private view returns (LeaseRecord storage lease) {
         lease = _store.leases[leaseId];
         if (lease.start == 0) revert LeaseBook_UnknownLease(leaseId);
     }
@@ -759,7 +787,9 @@ contract LeaseBook is ILeaseBook, ERC721, AccessManaged, ReentrancyGuardTransien
         _checkValidOwner(owner);
         _checkNotFrozen(msg.sender);
         if (registry.sameParty(msg.sender, owner)) revert LeaseBook_OwnerParty(msg.sender);
-        if (holder != msg.sender && registry.sameParty(holder, owner)) revert LeaseBook_OwnerParty(holder);
+        if (holder == msg.sender) return;
+        _checkNotFrozen(holder);
+        if (registry.sameParty(holder, owner)) revert LeaseBook_OwnerParty(holder);
     }
 
     /// @dev The token's owner or whom he approved; returns the owner.
@@ -768,7 +798,7 @@ contract LeaseBook is ILeaseBook, ERC721, AccessManaged, ReentrancyGuardTransien
         if (!_isAuthorized(holder, msg.sender, leaseId)) revert LeaseBook_NotHolder(msg.sender, leaseId);
     }
 
-    function _checkRunning(uint256 leaseId, Lease memory l) private view returns (uint256) {
+    function _checkRunning(uint256 leaseId, LeaseRecord storage l) private view returns (uint256) {
         (uint256 end, bool over) = _endOf(l);
         if (over) revert LeaseBook_Ended(leaseId, end);
         return end;
@@ -777,14 +807,14 @@ contract LeaseBook is ILeaseBook, ERC721, AccessManaged, ReentrancyGuardTransien
     // ---------------------------------------------------------------- compute
 
     /// @dev `over` from the end on; at once for a lease that ends where it starts.
-    function _endOf(Lease memory l) private view returns (uint256 end, bool over) {
+    function _endOf(LeaseRecord storage l) private view returns (uint256 end, bool over) {
         end = LeaseMath.endOf(l);
         over = block.timestamp >= end || end == l.start;
     }
 
     /// @dev What `gpus` of a listing cost now over `term`; the one source for `quote` and `open`.
     function _quote(uint256 listingId, uint24 gpus, uint32 term) private view returns (Quote memory q) {
-        Listing storage listing = _store.listings[listingId];
+        ListingState storage listing = _store.listings[listingId];
         SiteState storage site = _store.sites[listing.siteId];
         q.version = listing.version;
         Terms storage t = _store.terms[listingId][q.version];
@@ -800,14 +830,14 @@ contract LeaseBook is ILeaseBook, ERC721, AccessManaged, ReentrancyGuardTransien
         q.price = uint72(LeaseMath.priceUp(t.floorPrice, t.ceilingPrice, listed, leased, gpus));
         q.minDeposit = LeaseMath.costUp(q.price, uint256(gpus) * t.minTerm);
         q.maxDeposit = LeaseMath.costUp(q.price, uint256(gpus) * term);
-        q.bond = uint256(gpus) * t.bondPerGpu;
+        q.bond = uint256(gpus) * listing.bondPerGpu;
         q.bondFree = site.bond - site.lockedBond;
         q.maxPenalty =
             Math.min(q.bond, LeaseMath.penaltyDown(q.price, uint256(gpus) * term, 0, t.slaBps, t.penaltyBps));
     }
 
     /// @dev Penalty, and the lease's locked bond that bounds it: what compensation left of it.
-    function _penaltyDown(Lease memory l, uint256 available, uint256 due)
+    function _penaltyDown(LeaseRecord storage l, uint256 available, uint256 due)
         private
         view
         returns (uint256 penalty, uint256 lock)
@@ -820,7 +850,7 @@ contract LeaseBook is ILeaseBook, ERC721, AccessManaged, ReentrancyGuardTransien
     // ------------------------------------------------------------------ write
 
     /// @dev Takes `gpus` of a listing and widens the window in which it is in use.
-    function _occupy(Listing storage listing, uint24 gpus, uint40 start, uint40 termEnd)
+    function _occupy(ListingState storage listing, uint24 gpus, uint40 start, uint40 termEnd)
         private
         returns (uint24 leased)
     {
@@ -834,9 +864,10 @@ contract LeaseBook is ILeaseBook, ERC721, AccessManaged, ReentrancyGuardTransien
     /// @dev Every move of a lease token: nothing leaves a frozen account, nothing reaches one.
     function _update(address to, uint256 tokenId, address auth) internal override returns (address from) {
         from = super._update(to, tokenId, auth);
-        if (to == address(0)) return from;
+        // Opening and collecting look up the holder themselves.
+        if (from == address(0) || to == address(0)) return from;
+        _checkNotFrozen(from);
         _checkNotFrozen(to);
-        if (from != address(0)) _checkNotFrozen(from);
     }
 
     // ------------------------------------------------------------ move tokens

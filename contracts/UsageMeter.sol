@@ -9,6 +9,7 @@ import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {IIdentityRegistry} from "./interfaces/IIdentityRegistry.sol";
 import {ILeaseBook} from "./interfaces/ILeaseBook.sol";
 import {Checkpoint, Entry, IUsageMeter, Report, Sample, SkipReason} from "./interfaces/IUsageMeter.sol";
+import {PackedCheckpoint} from "./libraries/Checkpoints.sol";
 
 /// @title UsageMeter
 /// @notice See IUsageMeter.
@@ -66,7 +67,7 @@ contract UsageMeter is IUsageMeter, AccessManaged, EIP712 {
     uint256 public reportCount;
     mapping(uint256 reportId => bytes32) public rootOf;
     mapping(uint256 leaseId => Meter) private _meters;
-    mapping(uint256 leaseId => Checkpoint[RING]) private _rings;
+    mapping(uint256 leaseId => PackedCheckpoint[RING]) private _rings;
     mapping(uint256 leaseId => mapping(uint256 word => Voids)) private _voids;
 
     /// @param window Seconds in which a report can be voided, at most a day. @param grace_ Seconds in which an epoch can be
@@ -125,10 +126,10 @@ contract UsageMeter is IUsageMeter, AccessManaged, EIP712 {
     function _record(uint256 reportId, uint256 siteId, Entry calldata e) private {
         Lease memory lease = _leaseOf(e.leaseId);
         Meter memory m = _meters[e.leaseId];
-        Checkpoint[RING] storage ring = _rings[e.leaseId];
-        Checkpoint memory c;
-        if (m.kept != 0) c = ring[(m.count - 1) % RING];
-        (SkipReason reason, uint256 gpuSeconds) = _check(e, siteId, lease, m, c.curtailed);
+        PackedCheckpoint[RING] storage ring = _rings[e.leaseId];
+        PackedCheckpoint last;
+        if (m.kept != 0) last = ring[(m.count - 1) % RING];
+        (SkipReason reason, uint256 gpuSeconds) = _check(e, siteId, lease, m, last.curtailed());
         if (reason == SkipReason.None && _ringFull(ring, m)) reason = SkipReason.RingFull;
         if (reason != SkipReason.None) {
             emit EntrySkipped(e.leaseId, reportId, e.fromEpoch, e.toEpoch, reason);
@@ -136,20 +137,19 @@ contract UsageMeter is IUsageMeter, AccessManaged, EIP712 {
         }
         uint256 due = gpuSeconds - e.curtailed;
 
-        // The checks bound every increase by GPUs x seconds of the lease, which the LeaseBook keeps below 2^48.
-        unchecked {
-            c.toEpoch = uint24(e.toEpoch);
-            c.span = uint8(e.toEpoch - e.fromEpoch);
-            c.postedAt = uint32(block.timestamp);
-            c.available += uint48(e.available);
-            c.due += uint48(due);
-            c.busy += uint48(e.busy);
-            c.curtailed += uint48(e.curtailed);
-            ring[m.count % RING] = c;
-            m.reportedTo = uint24(e.toEpoch);
-            m.count += 1;
-            if (m.kept < RING) m.kept += 1;
-        }
+        // The checks bound the totals by GPUs x seconds of the lease, which the LeaseBook keeps below 2^48.
+        ring[m.count % RING] = last.add({
+            from: e.fromEpoch,
+            to: e.toEpoch,
+            time: block.timestamp,
+            moreAvailable: e.available,
+            moreDue: due,
+            moreBusy: e.busy,
+            moreCurtailed: e.curtailed
+        });
+        m.reportedTo = uint24(e.toEpoch);
+        m.count += 1;
+        if (m.kept < RING) m.kept += 1;
         _meters[e.leaseId] = m;
 
         emit UsageRecorded(
@@ -191,9 +191,9 @@ contract UsageMeter is IUsageMeter, AccessManaged, EIP712 {
     }
 
     /// @dev The next report would overwrite the oldest of eight; the last final one must be younger.
-    function _ringFull(Checkpoint[RING] storage ring, Meter memory m) private view returns (bool) {
+    function _ringFull(PackedCheckpoint[RING] storage ring, Meter memory m) private view returns (bool) {
         if (m.kept < RING) return false;
-        return !_isFinal(ring[(m.count + 1) % RING].postedAt);
+        return !_isFinal(ring[(m.count + 1) % RING]);
     }
 
     // -------------------------------------------------------------- challenge
@@ -202,19 +202,18 @@ contract UsageMeter is IUsageMeter, AccessManaged, EIP712 {
     function void(uint256 leaseId, uint32 fromEpoch) external restricted {
         Meter memory m = _meters[leaseId];
         uint32 reportedTo = m.reportedTo;
-        Checkpoint[RING] storage ring = _rings[leaseId];
+        PackedCheckpoint[RING] storage ring = _rings[leaseId];
         bool found;
         while (!found && m.kept != 0) {
             unchecked {
                 m.count -= 1;
                 m.kept -= 1;
             }
-            Checkpoint memory c = ring[m.count % RING];
-            uint256 from = c.toEpoch - c.span;
+            PackedCheckpoint c = ring[m.count % RING];
+            uint256 from = c.fromEpoch();
             if (from < fromEpoch) break;
-            uint256 finalAt = c.postedAt + challengeWindow;
-            if (block.timestamp >= finalAt) revert UsageMeter_ReportFinal(leaseId, from, finalAt);
-            _markVoided(leaseId, from, c.toEpoch);
+            if (_isFinal(c)) revert UsageMeter_ReportFinal(leaseId, from, c.postedAt() + challengeWindow);
+            _markVoided(leaseId, from, c.toEpoch());
             found = from == fromEpoch;
         }
         if (!found) revert UsageMeter_NoSuchReport(leaseId, fromEpoch);
@@ -248,18 +247,17 @@ contract UsageMeter is IUsageMeter, AccessManaged, EIP712 {
     /// @inheritdoc IUsageMeter
     function settled(uint256 leaseId) external view returns (uint40 until, uint256 available, uint256 due) {
         Meter memory m = _meters[leaseId];
-        Checkpoint[RING] storage ring = _rings[leaseId];
+        PackedCheckpoint[RING] storage ring = _rings[leaseId];
         uint256 oldest = m.count - m.kept;
         uint256 finals = _finalCount(ring, oldest, m.kept);
         if (finals == m.kept) {
             until = uint40(Math.max(m.reportedTo, _lapsedTo(m)) * HOUR);
         } else {
-            Checkpoint storage open = ring[(oldest + finals) % RING];
-            until = uint40((open.toEpoch - open.span) * HOUR);
+            until = uint40(ring[(oldest + finals) % RING].fromEpoch() * HOUR);
         }
         if (finals != 0) {
-            Checkpoint storage last = ring[(oldest + finals - 1) % RING];
-            (available, due) = (last.available, last.due);
+            PackedCheckpoint last = ring[(oldest + finals - 1) % RING];
+            (available, due) = (last.available(), last.due());
         }
     }
 
@@ -272,7 +270,7 @@ contract UsageMeter is IUsageMeter, AccessManaged, EIP712 {
         Meter memory m = _meters[leaseId];
         (reportedTo, round) = (_reportedTo(leaseId, m), m.round);
         if (m.kept != 0) {
-            Checkpoint memory c = _rings[leaseId][(m.count - 1) % RING];
+            Checkpoint memory c = _rings[leaseId][(m.count - 1) % RING].unpack();
             (available, due, busy, curtailed) = (c.available, c.due, c.busy, c.curtailed);
         }
     }
@@ -289,7 +287,7 @@ contract UsageMeter is IUsageMeter, AccessManaged, EIP712 {
         count = m.count;
         checkpoints = new Checkpoint[](m.kept);
         for (uint256 i; i < m.kept; ++i) {
-            checkpoints[i] = _rings[leaseId][(count - m.kept + i) % RING];
+            checkpoints[i] = _rings[leaseId][(count - m.kept + i) % RING].unpack();
         }
     }
 
@@ -307,13 +305,25 @@ contract UsageMeter is IUsageMeter, AccessManaged, EIP712 {
     function digestOf(Report calldata r) public view returns (bytes32) {
         bytes32[] memory hashes = new bytes32[](r.entries.length);
         for (uint256 i; i < r.entries.length; ++i) {
-            hashes[i] = keccak256(abi.encode(ENTRY_TYPEHASH, r.entries[i]));
+            hashes[i] = _hashEntry(r.entries[i]);
         }
         bytes32 entries = keccak256(abi.encodePacked(hashes));
         return _hashTypedDataV4(keccak256(abi.encode(REPORT_TYPEHASH, r.siteId, r.samplesRoot, entries)));
     }
 
     // ---------------------------------------------------------------- compute
+
+    /// @dev `keccak256(abi.encode(ENTRY_TYPEHASH, e))`. An entry's eight words lie in the calldata as they are encoded; whoever
+    /// reads a field reverts when it is out of its range.
+    function _hashEntry(Entry calldata e) private pure returns (bytes32 hash) {
+        bytes32 typeHash = ENTRY_TYPEHASH;
+        assembly ("memory-safe") {
+            let start := mload(0x40)
+            mstore(start, typeHash)
+            calldatacopy(add(start, 0x20), e, 0x100)
+            hash := keccak256(start, 0x120)
+        }
+    }
 
     function _leaseOf(uint256 leaseId) private view returns (Lease memory l) {
         (l.siteId, l.gpus, l.start, l.end, l.curtailable) = leaseBook.meterTerms(leaseId);
@@ -330,12 +340,12 @@ contract UsageMeter is IUsageMeter, AccessManaged, EIP712 {
         return Math.max(m.reportedTo, Math.saturatingSub(block.timestamp, grace) / HOUR);
     }
 
-    function _isFinal(uint256 postedAt) private view returns (bool) {
-        return block.timestamp >= postedAt + challengeWindow;
+    function _isFinal(PackedCheckpoint c) private view returns (bool) {
+        return block.timestamp >= c.postedAt() + challengeWindow;
     }
 
     /// @dev How many of the `kept` checkpoints from position `oldest` on are final: they are posted in order.
-    function _finalCount(Checkpoint[RING] storage ring, uint256 oldest, uint256 kept)
+    function _finalCount(PackedCheckpoint[RING] storage ring, uint256 oldest, uint256 kept)
         private
         view
         returns (uint256 low)
@@ -343,7 +353,7 @@ contract UsageMeter is IUsageMeter, AccessManaged, EIP712 {
         uint256 high = kept;
         while (low < high) {
             uint256 mid = (low + high) / 2;
-            if (_isFinal(ring[(oldest + mid) % RING].postedAt)) low = mid + 1;
+            if (_isFinal(ring[(oldest + mid) % RING])) low = mid + 1;
             else high = mid;
         }
     }

@@ -2,7 +2,7 @@
 pragma solidity 0.8.34;
 
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
-import {Lease} from "../interfaces/ILeaseBook.sol";
+import {LeaseRecord} from "./LeaseStore.sol";
 
 /// @notice What one settlement moves, in base units: totals after it, then increases.
 struct Split {
@@ -16,7 +16,7 @@ struct Split {
 /// @title LeaseMath
 /// @notice The arithmetic of leases. Prices in base units per GPU-hour, amounts in base units, times in unix seconds,
 /// ratios in basis points. Names say which way each rounds.
-/// @dev Nothing overflows within the bounds that listings are held to: price < 2^72, GPU-seconds < 2^48, amounts < 2^96.
+/// @dev Nothing overflows within the bounds that listings are held to: price < 2^72, GPU-seconds < 2^48, amounts < 2^88.
 library LeaseMath {
     uint256 internal constant BPS = 10_000;
     uint256 internal constant HOUR = 3_600;
@@ -66,26 +66,28 @@ library LeaseMath {
     }
 
     /// @notice The earliest of term, funds and closing, never before the start: at it the lease ends, called or not.
-    function endOf(Lease memory lease) internal pure returns (uint256 end) {
+    function endOf(LeaseRecord storage lease) internal view returns (uint256 end) {
         uint256 funded = uint256(lease.deposited) * HOUR / (uint256(lease.price) * lease.gpus);
-        end = Math.min(lease.termEnd, lease.start + funded);
-        if (lease.closingAt != 0) end = Math.min(end, lease.closingAt);
+        end = lease.start + Math.min(lease.term, funded);
+        uint256 closingAt = lease.closingAt;
+        if (closingAt != 0) end = Math.min(end, closingAt);
     }
 
     /// @notice Splits what rent has grown since the last settlement. Every term is a difference of totals, so every sequence
     /// of settlements pays the same.
     /// @param available GPU-seconds attested since opening. @param shared Whether the site has issued shares.
-    function split(Lease memory lease, uint256 available, bool shared, uint256 revenueBps)
+    function split(LeaseRecord storage lease, uint256 available, bool shared, uint256 revenueBps)
         internal
-        pure
+        view
         returns (Split memory s)
     {
+        uint256 rentBefore = costDown(lease.price, lease.available);
         s.rentTotal = costDown(lease.price, available);
-        uint256 feeBefore = partDown(lease.rentTotal, lease.feeBps);
+        uint256 feeBefore = partDown(rentBefore, lease.feeBps);
         uint256 feeAfter = partDown(s.rentTotal, lease.feeBps);
-        uint256 netBefore = lease.rentTotal - feeBefore;
+        uint256 netBefore = rentBefore - feeBefore;
         uint256 netAfter = s.rentTotal - feeAfter;
-        s.unsharedNet = shared ? lease.unsharedNet : netAfter;
+        s.unsharedNet = shared ? (lease.hasUnshared ? lease.unsharedNet : 0) : netAfter;
         s.fee = feeAfter - feeBefore;
         if (shared) {
             s.shares = partDown(netAfter - s.unsharedNet, revenueBps) - partDown(netBefore - s.unsharedNet, revenueBps);
@@ -95,12 +97,12 @@ library LeaseMath {
 
     /// @notice What the holder can collect now: all that was paid in or owed to him, less rent, less what was collected, less
     /// the price of time not yet settled.
-    function collectableDown(Lease memory lease) internal pure returns (uint256) {
+    function collectableDown(LeaseRecord storage lease) internal view returns (uint256) {
         uint256 paidIn = uint256(lease.deposited) + lease.penalty + lease.compensation;
-        uint256 used = uint256(lease.rentTotal) + lease.collected;
+        uint256 used = costDown(lease.price, lease.available) + lease.collected;
         if (!lease.finalised) {
-            uint256 settledUntil = Math.max(lease.settledUntil, lease.start);
-            used += costUp(lease.price, uint256(lease.gpus) * Math.saturatingSub(endOf(lease), settledUntil));
+            uint256 unsettled = endOf(lease) - lease.start - lease.settled;
+            used += costUp(lease.price, lease.gpus * unsettled);
         }
         return Math.saturatingSub(paidIn, used);
     }

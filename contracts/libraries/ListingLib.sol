@@ -2,9 +2,9 @@
 pragma solidity 0.8.34;
 
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
-import {ILeaseBook, Listing, Terms} from "../interfaces/ILeaseBook.sol";
+import {ILeaseBook, Terms} from "../interfaces/ILeaseBook.sol";
 import {LeaseMath} from "./LeaseMath.sol";
-import {Store} from "./LeaseStore.sol";
+import {ListingState, Store} from "./LeaseStore.sol";
 
 /// @title ListingLib
 /// @notice Linked to the LeaseBook: bounds of a listing's terms and the capacity of a site.
@@ -23,7 +23,7 @@ library ListingLib {
 
     /// @notice Writes `terms` as the next version of a listing that already names its site.
     function set(Store storage s, uint256 listingId, Terms calldata terms) external {
-        Listing storage listing = s.listings[listingId];
+        ListingState storage listing = s.listings[listingId];
         uint256 siteId = listing.siteId;
         uint256 siteGpus = s.sites[siteId].gpus;
 
@@ -33,6 +33,7 @@ library ListingLib {
 
         uint16 version = listing.version + 1;
         listing.version = version;
+        listing.bondPerGpu = terms.bondPerGpu;
         s.terms[listingId][version] = terms;
         emit ILeaseBook.ListingSet(listingId, siteId, version, terms);
     }
@@ -56,11 +57,11 @@ library ListingLib {
         _bound("model", uint256(t.model), 1, type(uint256).max);
         uint256 gpuSeconds = uint256(t.gpus) * t.maxTerm;
         _bound("gpuSeconds", gpuSeconds, 0, type(uint48).max);
-        _bound("rent", LeaseMath.costUp(t.ceilingPrice, gpuSeconds), 0, type(uint96).max);
+        _bound("rent", LeaseMath.costUp(t.ceilingPrice, gpuSeconds), 0, type(uint88).max);
     }
 
     /// @dev A change never cuts into leases not yet released.
-    function _checkLeases(Terms calldata t, Listing memory listing) private pure {
+    function _checkLeases(Terms calldata t, ListingState memory listing) private pure {
         if (listing.leased == 0) return;
         if (t.gpus < listing.leased) revert ILeaseBook.LeaseBook_BelowLeased(t.gpus, listing.leased);
         if (t.from > listing.busyFrom || t.until < listing.busyUntil) {
@@ -102,7 +103,7 @@ library ListingLib {
     }
 
     function _windowOf(Store storage s, uint256 listingId) private view returns (Window memory) {
-        Listing memory listing = s.listings[listingId];
+        ListingState memory listing = s.listings[listingId];
         if (listing.withdrawn) {
             return Window({from: listing.busyFrom, until: listing.busyUntil, gpus: listing.leased});
         }
