@@ -124,7 +124,8 @@ class Rpc:
         by_id = {answer["id"]: answer for answer in json.loads(self._connection.getresponse().read())}
         return [by_id[request["id"]] for request in body]
 
-    def close(self) -> None:
+    def __del__(self) -> None:
+        """Nobody has to remember to hang up."""
         self._connection.close()
 
 
