@@ -46,17 +46,25 @@ def selector(contract: str, function: str, arity: int) -> bytes:
     return keccak(text=f"{function}({','.join(_types(contract, function, arity))})")[:SELECTOR_BYTES]
 
 
-@cache
-def _types(contract: str, function: str, arity: int) -> tuple[str, ...]:
-    """Return the parameter types; among overloads the one with `arity` parameters."""
-    found = [
-        item
+def inputs(contract: str, function: str, arity: int) -> list[dict[str, Any]]:
+    """Return the parameters of a function as the ABI has them; among overloads the one with `arity` parameters.
+
+    Raises:
+        ValueError: there is no such function, or several.
+    """
+    found: list[list[dict[str, Any]]] = [
+        item["inputs"]
         for item in load_abi(contract)
         if item["type"] == "function" and item["name"] == function and len(item["inputs"]) == arity
     ]
     if len(found) != 1:
         raise ValueError(f"{contract} has {len(found)} functions {function} with {arity} parameters")
-    return tuple(_type(parameter) for parameter in found[0]["inputs"])
+    return found[0]
+
+
+@cache
+def _types(contract: str, function: str, arity: int) -> tuple[str, ...]:
+    return tuple(_type(parameter) for parameter in inputs(contract, function, arity))
 
 
 def _type(parameter: dict[str, Any]) -> str:

@@ -103,6 +103,12 @@ class Core:
             return {"hash": tx_hash, "status": "unknown"}
         return found
 
+    def read(self, path: str, filters: dict[str, Any]) -> dict[str, Any]:
+        """Return the API's whole answer as of `seen_block` or later, amounts as they came."""
+        if self.seen_block is not None and "as_of_block" not in filters:
+            filters = {"min_block": self.seen_block, **filters}
+        return self.http.get(path, **filters)
+
     def _signer(self) -> LocalAccount:
         if self.account is None:
             raise ValueError("this client has no account, it only reads: give it one to write")

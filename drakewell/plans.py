@@ -13,8 +13,7 @@ from eth_account import Account
 from eth_account.messages import encode_typed_data
 from eth_account.signers.local import LocalAccount
 
-from contracts import load_abi
-from drakewell.codec import Call
+from drakewell.codec import Call, inputs
 from drakewell.errors import CannotProceed, PlanMismatch
 
 TOKEN_ABI = "TestUSD"  # noqa: S105 - a contract's name
@@ -152,18 +151,20 @@ class Walk:
         }
 
     def _data(self, step: dict[str, Any], call: Call) -> bytes:
+        """Return the call's bytes; with holes those of its permit form, which the server's arguments must give too."""
         if not step["holes"]:
             return call.data()
-        if self._pull is None or set(step["holes"]) != {f"permit.{part}" for part in _SIGNATURE_PARTS}:
-            raise PlanMismatch(f"holes: {step['holes']} are not those of a permit")
-        (source,) = set(step["holes"].values())
-        signed = self._signed[source]
+        function = call.function + PERMIT_SUFFIX
+        name = inputs(call.contract, function, len(call.args) + 1)[-1]["name"]
+        if self._pull is None or set(step["holes"]) != {f"{name}.{part}" for part in _SIGNATURE_PARTS}:
+            raise PlanMismatch(f"holes: {step['holes']} are not those of the permit of {function}")
+        signed = self._signed[step["holes"][f"{name}.v"]]
         permit = (self._pull.amount, signed["deadline"], signed["v"], signed["r"], signed["s"])
-        filled = Call(call.contract, call.to, step["function"], (*call.args, permit))
-        shown = _from_args(step, {part: signed[part] for part in _SIGNATURE_PARTS})
-        theirs = Call(call.contract, call.to, step["function"], shown)
-        _same("data", theirs.data().hex(), filled.data().hex())
-        return filled.data()
+        ours = Call(call.contract, call.to, function, (*call.args, permit))
+        shown = {**step["args"], name: {**step["args"][name], **{part: signed[part] for part in _SIGNATURE_PARTS}}}
+        theirs = Call(call.contract, call.to, function, _values(ours, shown))
+        _same("data", theirs.data().hex(), ours.data().hex())
+        return ours.data()
 
     def _raw(self, transaction: dict[str, Any], data: bytes) -> bytes:
         signed = self._signer.sign_transaction(
@@ -182,13 +183,10 @@ class Walk:
         return bytes(signed.raw_transaction)
 
 
-def _from_args(step: dict[str, Any], signature: dict[str, Any]) -> tuple[Any, ...]:
-    """Return the Python values of a step's `args`, its holes filled: what the server says that it encodes."""
-    arguments = {**step["args"], "permit": {**step["args"]["permit"], **signature}}
-    for item in load_abi(step["contract"]):
-        if item["type"] == "function" and item["name"] == step["function"] and len(item["inputs"]) == len(arguments):
-            return tuple(_value(arguments[part["name"]], part) for part in item["inputs"])
-    raise PlanMismatch(f"{step['contract']} has no function {step['function']} with {len(arguments)} parameters")
+def _values(call: Call, shown: dict[str, Any]) -> tuple[Any, ...]:
+    """Return a step's `args` as Python values in the ABI's order: what the server says that it encodes."""
+    parameters = inputs(call.contract, call.function, len(call.args))
+    return tuple(_value(shown[parameter["name"]], parameter) for parameter in parameters)
 
 
 def _value(given: Any, parameter: dict[str, Any]) -> Any:

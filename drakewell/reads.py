@@ -119,7 +119,7 @@ class Reads(Core):
         return self._all("/v1/ledger/reconciliation", filters)
 
     def _one(self, path: str, filters: dict[str, Any]) -> Row:
-        answer: Row = exact(self._get(path, filters)["data"])
+        answer: Row = exact(self.read(path, filters)["data"])
         return answer
 
     def _all(self, path: str, filters: dict[str, Any]) -> list[Row]:
@@ -127,13 +127,8 @@ class Reads(Core):
         filters = {"limit": _PAGE, **filters}
         rows: list[Row] = []
         while True:
-            answer = self._get(path, filters)
+            answer = self.read(path, filters)
             rows += exact(answer["data"])
             if not answer["page"]["has_more"]:
                 return rows
             filters["cursor"] = answer["page"]["next_cursor"]
-
-    def _get(self, path: str, filters: dict[str, Any]) -> Row:
-        if self.seen_block is not None and "as_of_block" not in filters:
-            filters = {"min_block": self.seen_block, **filters}
-        return self.http.get(path, **filters)

@@ -114,7 +114,7 @@ class Writes(Core):
             max_price: base units per GPU-hour; what is quoted now if not given.
             holder: who gets the lease token, by default the account.
         """
-        answer = self.http.get("/v1/quotes", listing_id=listing_id, gpus=gpus, term=term)
+        answer = self.read("/v1/quotes", {"listing_id": listing_id, "gpus": gpus, "term": term})
         quote = exact(answer["data"])
         deposit = quote["max_deposit"] if deposit is None else deposit
         max_price = quote["price"] if max_price is None else max_price
@@ -259,7 +259,7 @@ class Writes(Core):
             PlanMismatch: the API names another.
         """
         if site_id not in self._shares:
-            offering = exact(self.http.get(f"/v1/shares/{site_id}")["data"])
+            offering = exact(self.read(f"/v1/shares/{site_id}", {})["data"])
             computed = self.deployment.share_of(site_id, self.token, offering["supply"])
             if computed != offering["share"]:
                 raise PlanMismatch(f"share: the API says {offering['share']}, the LeaseBook makes {computed}")

@@ -31,6 +31,7 @@ GENESIS = 1_767_571_200
 """Monday, 5 January 2026, 00:00 UTC: where time begins changes no amount, but makes runs alike."""
 DEPLOYER_ETH = 10**20
 DEFAULT_SEED = 7
+READY_SECONDS = 90
 
 
 @dataclass(frozen=True)
@@ -88,10 +89,18 @@ def stack(seed: int = DEFAULT_SEED, say: Callable[[str], None] = lambda _: None)
             "DRAKEWELL_PORT": str(free_port()),
         }
         api = f"http://127.0.0.1:{environment['DRAKEWELL_PORT']}"
-        open_.enter_context(child(python("indexer", "follow"), folder=folder, name="indexer", env=environment))
-        open_.enter_context(
-            child(python("backend"), folder=folder, name="backend", env=environment, ready=lambda: _is_ready(api))
+        follow = child(python("indexer", "follow"), folder=folder, name="indexer", env=environment)
+        indexer = open_.enter_context(follow)
+
+        def ready() -> bool:
+            if code := indexer.poll():
+                raise LaunchError(f"the indexer ended with {code}:\n{(folder / 'indexer.log').read_text()[-2000:]}")
+            return _is_ready(api)
+
+        serve = child(
+            python("backend"), folder=folder, name="backend", env=environment, ready=ready, timeout=READY_SECONDS
         )
+        open_.enter_context(serve)
         say("mirror and API")
         yield Stack(api, node, deployment, environment, deployer_key)
 

@@ -102,10 +102,11 @@ class Story:
         self.office.check()
 
     def _at(self, block: int) -> None:
-        """Let everybody see the mirror at least as of `block`."""
+        """Wait until the mirror has `block`; from then on everybody sees it at least as of that block."""
         self.block = block
         for client in (*self.people.values(), self.anyone):
             client.seen_block = block
+        self.anyone.status()
 
     # ---------------------------------------------------------------- hour zero
 
