@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from random import Random
 from typing import Any
@@ -23,6 +24,7 @@ class MemoryMirror:
         self.fold = Fold(Genesis(registry, book, meter, min(r["block"] for r in market.records.values())))
         self.rows: dict[str, dict[Key, Row]] = {}
         self.balances: dict[tuple[str, str], int] = {}
+        self.events: Counter[str] = Counter()
         self.next_block = self.fold.genesis.block
         self.time = 0
         #: Coins sent to an address before it was ours, by (holder, token): no log of ours tells of them.
@@ -48,7 +50,10 @@ class MemoryMirror:
             [("eth_getBlockByNumber", (at, False)), ("eth_getLogs", ({"fromBlock": at, "toBlock": at},))]
         )
         self.time = int(header["timestamp"], 16)
-        self.fold.fold_block(self.state, [_log(entry, self.time) for entry in found])
+        decoded = self.fold.decode(self.state, [_log(entry, self.time) for entry in found])
+        self.events.update(f"{event.kind}.{event.name}" for event in decoded)
+        self.state.prefetch(self.fold.keys(self.state, decoded))
+        self.fold.apply(self.state, decoded)
         for table, rows in self.state.current().items():
             self.rows.setdefault(table, {}).update(rows)
         self.balances.update(self.state.balances())

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from drakewell import Deployment
+from indexer import fold
 from scripts.launch import anvil
-from tests.chain import DAY, HOUR, RICH, SHARE, USD, WEALTH, Market, Reverted, deploy
+from tests.chain import DAY, HOUR, INVESTOR, RICH, SHARE, USD, WEALTH, Market, Reverted, deploy
 from tests.indexer import chain_views
 from tests.indexer.books_checks import EventChecks, check_books
 from tests.indexer.memory_mirror import MemoryMirror
@@ -40,6 +41,8 @@ COMPARED = {
     "books.postings",
     "books.balances",
     "event.LeaseOpened",
+    "event.LeaseReclaimed",
+    "event.LeaseFinalised",
     "event.LeaseSettled",
     "event.LeaseSettled split",
     "event.LeaseSettled unshared",
@@ -77,8 +80,11 @@ def test_fold_and_formulas_say_what_every_view_says(market: Market, seed: int, m
             break
         sent += traders.trade(MOST_IN_A_BLOCK)
     print(f"{sent} actions in {market.number} blocks, {counts.total():,} comparisons")
-    print("done", dict(traders.done.most_common()), "refused", dict(traders.refused.most_common()))
+    print("done", dict(traders.done.most_common()))
+    print("refused", dict(traders.refused.most_common()))
     assert not (missing := COMPARED - counts.keys()), f"compared nothing of {sorted(missing)}"
+    unseen = {f"{kind}.{name}" for kind, handlers in fold._HANDLERS.items() for name in handlers} - mirror.events.keys()
+    assert not unseen, f"these never happened: {sorted(unseen)}"
     assert traders.done.total() > sent // 3, "most of the trade was refused: nothing was tested"
 
 
@@ -93,7 +99,7 @@ def second_token(market: Market) -> str:
 
 
 def found_market(market: Market, mirror: MemoryMirror, tokens: list[str]) -> None:
-    """Make a bit of everything, so that each view has something to show from the start."""
+    """Make every event happen once, so that each view has something to show from the start."""
     first = market.register_site(64)
     market.send("owner2", "LeaseBook", "registerSite", tokens[1], 50, bytes(32), "Loire")
     second = first + 1
@@ -109,17 +115,62 @@ def found_market(market: Market, mirror: MemoryMirror, tokens: list[str]) -> Non
         market.list(second, owner="owner2", gpus=40),
     ]
     leases = [market.open(listing, gpus, 20 * HOUR + 123) for listing in listings for gpus in (7, 3)]
+    brief = market.open(listings[0], 1, 2 * HOUR, deposit=2 * USD)
+    market.fund(brief, 1)
     market.warp(3 * HOUR)
     for lease in leases:
         market.report(lease, hours=2)
+    market.report(brief, hours=1)
+    market.report(brief, hours=1, available=1)
     market.warp(6 * HOUR)
     market.settle(leases[0])
     market.issue(first, 3_333, supply=supply)
-    market.transfer(first, "investor", 1_000 * SHARE + 1)
-    market.distribute(first, 123_456_789)
+    let_go(market, leases, brief, second)
+    trade_shares(market, first, leases[1])
+    for sender, function, *args in (
+        ("owner", "withdrawCredit", tokens[0], market.address("owner")),
+        ("policy", "withdrawFees", tokens[0], market.address("policy")),
+        ("owner", "withdrawBond", first, USD, market.address("owner")),
+        ("policy", "setFee", 123),
+        ("guardian", "setEntriesPaused", True),
+        ("guardian", "setEntriesPaused", False),
+    ):
+        market.send(sender, "LeaseBook", function, *args)
+    market.send("guardian", "IdentityRegistry", "setEntriesPaused", False)
+
+
+def let_go(market: Market, leases: list[int], brief: int, second: int) -> None:
+    """Hand over a site; end leases in each of the ways."""
+    for giver, taker in (("owner2", "owner"), ("owner", "owner2")):
+        market.send(giver, "LeaseBook", "offerSite", second, market.address(taker))
+        market.send(taker, "LeaseBook", "acceptSite", second)
+    market.send("owner2", "LeaseBook", "withdrawListing", market.list(second, owner="owner2", gpus=1))
+    market.settle(brief)
+    market.release(brief)
+    market.collect(brief)
     market.report(leases[0], hours=1)
+    market.void(leases[0], market.call("UsageMeter", "totals", leases[0])[0] - 1)
+    market.close(leases[1])
+    market.reclaim(leases[2], owner="owner2")
+    market.transfer_lease(leases[3], "tenant2")
+
+
+def trade_shares(market: Market, site: int, lease: int) -> None:
+    """Move shares and money, by will and by force; a blocked clone makes its part wait."""
+    share, token = market.share(site), "TestUSD"
+    market.transfer(site, "investor", 1_000 * SHARE + 1)
+    market.distribute(site, 123_456_789)
+    market.send("deployer", token, "blacklist", share)
+    market.settle(lease)
+    market.send("deployer", token, "unBlacklist", share)
+    market.send("stranger", "LeaseBook", "pushShares", site)
     market.warp(HOUR)
-    market.claim(first, holder="investor")
+    market.claim(site, holder="investor")
+    market.warp(60)
+    market.register("investor3", INVESTOR, party=4)
+    old, new = market.address("investor"), market.address("investor3")
+    market.send("enforcer", "CapacityShare", "setFrozenTokens", old, 500 * SHARE, to=share)
+    market.send("enforcer", "CapacityShare", "forcedTransfer", old, new, 600 * SHARE, to=share)
 
 
 def test_any_order_of_settlements_pays_the_same(market: Market, seed: int) -> None:

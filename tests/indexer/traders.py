@@ -17,8 +17,8 @@ from tests.indexer.memory_mirror import MemoryMirror, Row
 OWNERS = ("owner", "owner2")
 TENANTS = ("tenant", "tenant2", "stranger")
 HOLDERS = ("owner", "owner2", "investor", "investor2", "investor3", "custodian")
-#: What time does between blocks, in seconds; the least and the most.
-PAUSES = ((0, 60), (0, 60), (60, HOUR), (60, HOUR), (HOUR, 3 * HOUR), (5 * HOUR, 7 * HOUR), (20 * HOUR, 26 * HOUR))
+#: How long the next block waits, (least, most) seconds, and how often it does: days pass slower than lapses do harm.
+PAUSES = {(0, 60): 40, (60, HOUR): 40, (HOUR, 3 * HOUR): 15, (5 * HOUR, 7 * HOUR): 4, (20 * HOUR, 26 * HOUR): 1}
 
 
 class Act(NamedTuple):
@@ -46,7 +46,7 @@ class Traders:
     def trade(self, most: int) -> int:
         """Put up to `most` transactions into the next block, at a later time; return how many were sent."""
         now = self.mirror.time
-        low, high = self.rng.choice(PAUSES)
+        ((low, high),) = self.rng.choices(list(PAUSES), list(PAUSES.values()))
         self.at = now + 1 + self.rng.randint(low, high)
         if self.rng.random() < 0.2:  # on the hour, where epochs, leases and windows begin and end
             self.at = (self.at // HOUR + 1) * HOUR + self.rng.randint(-1, 1)
@@ -79,6 +79,12 @@ class Traders:
         """Rather one that is not final yet."""
         open_ = self._row("lease", finalised=False)
         return open_ if open_ and self.rng.random() < 0.85 else self._row("lease")
+
+    def _running(self) -> Row | None:
+        """Rather one that neither has ended nor is closing at the next block's time."""
+        rows = [row for row in self.mirror.table("lease").values() if row["end_at"] > self.at]
+        rows = [row for row in rows if row["closing_at"] is None] or rows
+        return self.rng.choice(rows) if rows and self.rng.random() < 0.9 else self._lease()
 
     def _holder_of(self, lease: Row) -> str:
         return self.names.get(lease["holder"] or "", "stranger") if self.rng.random() < 0.95 else "stranger"
@@ -201,18 +207,18 @@ class Traders:
         yield Act(tenant, "LeaseBook", "open", (params,))
 
     def fund(self) -> Iterator[Act]:
-        if lease := self._lease():
+        if lease := self._running():
             most = lease["price"] * lease["gpus"] * (lease["term_end"] - lease["start_at"]) // HOUR
             args = (lease["lease_id"], self._amount(most - lease["deposited"]))
             yield Act(self.rng.choice(TENANTS), "LeaseBook", "fund", args)
 
     def close(self) -> Iterator[Act]:
-        if lease := self._lease():
+        if lease := self._running():
             args = (lease["lease_id"], self.rng.choice([1, 9_999, 10_000]))
             yield Act(self._holder_of(lease), "LeaseBook", "close", args)
 
     def reclaim(self) -> Iterator[Act]:
-        if lease := self._lease():
+        if lease := self._running():
             site = self.mirror.table("site")[lease["site_id"],]
             args = (lease["lease_id"], self.rng.choice([10_000, 19_999, 20_000]))
             yield Act(self._owner_of(site), "LeaseBook", "reclaim", args)
@@ -257,7 +263,7 @@ class Traders:
         if entries:
             signers = ATTESTERS if self.rng.random() < 0.2 else self.rng.sample(ATTESTERS, 2)
             contract, function, *args = self.market.report_call(site["site_id"], entries, signers=signers)
-            yield Act(self._someone(), contract, function, tuple(args), gas=4_000_000)
+            yield Act(self._someone(), contract, function, tuple(args), gas=6_000_000)
 
     def _entries(self, lease: Row) -> Iterator[Entry]:
         """One or two spans that follow each other: gaps, lateness, hours not over, and claims too high among them."""
@@ -265,12 +271,13 @@ class Traders:
         meter = self.mirror.table("meter").get((lease["lease_id"],)) or {"reported_to": 0, "round": 0}
         grace = (self.at - DAY) // HOUR
         first = max(meter["reported_to"] or lease["start_at"] // HOUR, rng.choice([0, grace, grace]))
-        for _ in range(rng.choice([1, 1, 2])):
+        spans = rng.choice([1, 1, 1, 2, 2, 9])
+        for _ in range(spans):
             first += rng.choice([0, 0, 0, 0, 1, 2, -1])
             ends = min(self.at // HOUR, -(-lease["end_at"] // HOUR))
             if ends <= first:
                 return
-            last = min(first + rng.randint(1, 6), ends + rng.choice([0, 0, 0, 0, 1]))
+            last = min(first + (1 if spans > 2 else rng.randint(1, 6)), ends + rng.choice([0, 0, 0, 0, 1]))
             seconds = max(0, min(last * HOUR, lease["end_at"]) - max(first * HOUR, lease["start_at"]))
             full = lease["gpus"] * seconds
             curtailed = rng.choice([0, 0, 0, rng.randint(0, full // 10)])
@@ -427,9 +434,9 @@ WEIGHTS: dict[Callable[[Traders], Iterator[Act]], int] = {
     Traders.settle: 14,
     Traders.settle_many: 4,
     Traders.void: 4,
-    Traders.fund: 4,
-    Traders.close: 3,
-    Traders.reclaim: 2,
+    Traders.fund: 5,
+    Traders.close: 4,
+    Traders.reclaim: 3,
     Traders.release: 5,
     Traders.collect: 6,
     Traders.transfer_lease: 3,
