@@ -26,7 +26,7 @@ from indexer.errors import BadAnswer, Moved, RpcError, WrongChain
 from indexer.events import keccak256
 from indexer.fold import FOLD_VERSION, Fold, FoldError
 from indexer.heads import Heads
-from indexer.rpc import HttpNode, Node
+from indexer.rpc import Node, open_node
 from indexer.settings import Settings
 from indexer.source import Batch, Header, Source, header
 from indexer.store import Cursor, Store, connect
@@ -345,6 +345,5 @@ class Ranges:
 def follow(settings: Settings, on_ready: Callable[[], None], stopping: Callable[[], bool] = lambda: False) -> None:
     """Connect, migrate if the database lacks something, and follow the chain; errors as for `Follower.run`."""
     migrate.ensure(settings.database_url, settings.sqlalchemy_url)
-    nodes = [HttpNode(settings.rpc_url, timeout=settings.rpc_timeout, attempts=settings.rpc_attempts) for _ in range(2)]
-    with connect(settings.database_url) as connection:
-        Follower(settings, connection, *nodes).run(on_ready, stopping)
+    with open_node(settings) as node, open_node(settings) as ahead, connect(settings.database_url) as connection:
+        Follower(settings, connection, node, ahead).run(on_ready, stopping)

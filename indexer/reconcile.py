@@ -22,7 +22,7 @@ from indexer.calls import ERC20, View, call, result, view
 from indexer.desk import CHANNEL
 from indexer.errors import BadMirror, Refused, RpcError
 from indexer.fold import Genesis
-from indexer.rpc import Call, HttpNode, Node
+from indexer.rpc import Call, Node, open_node
 from indexer.settings import Settings
 from indexer.store import Cursor, connect
 
@@ -466,8 +466,7 @@ def _held(lease: dict[str, Any]) -> int:
 def open_reconciler(settings: Settings) -> Iterator[Reconciler]:
     """Open a reconciler with a connection and a node of its own."""
     deployment = deployments.load(settings.deployment)
-    node = HttpNode(settings.rpc_url, timeout=settings.rpc_timeout, attempts=settings.rpc_attempts)
-    with connect(settings.database_url) as connection:
+    with open_node(settings) as node, connect(settings.database_url) as connection:
         yield Reconciler(connection, node, deployment.chain_id, deployment.genesis(), settings.sweep_blocks)
 
 

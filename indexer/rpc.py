@@ -10,13 +10,15 @@ import http.client
 import itertools
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import orjson
 
 from indexer.errors import BadAnswer, Refused, RpcError, Unreachable
+from indexer.settings import Settings
 
 Call = tuple[str, list[Any]]
 
@@ -142,6 +144,16 @@ class HttpNode:
             return orjson.loads(text)
         except orjson.JSONDecodeError as error:
             raise BadAnswer(f"{self.url}: HTTP {status}, not JSON: {text[:100]!r}") from error
+
+
+@contextmanager
+def open_node(settings: Settings) -> Iterator[HttpNode]:
+    """Open the node that the settings name, for one thread."""
+    node = HttpNode(settings.rpc_url, timeout=settings.rpc_timeout, attempts=settings.rpc_attempts)
+    try:
+        yield node
+    finally:
+        node.close()
 
 
 def _result(method: str, answer: dict[str, Any]) -> Any:

@@ -24,7 +24,7 @@ from indexer.errors import BadMirror, Refused
 from indexer.fold import Fold, FoldError
 from indexer.follow import Ranges
 from indexer.rebuild import Chain, chains, fold_again
-from indexer.rpc import Call, HttpNode, Node
+from indexer.rpc import Call, Node, open_node
 from indexer.settings import Settings
 from indexer.source import Header, Source, header
 from indexer.store import Store, connect
@@ -54,8 +54,7 @@ def verify(settings: Settings, allow_empty: frozenset[str], say: Say) -> list[st
     """
     chain_id = deployments.load(settings.deployment).chain_id
     engine = create_engine(settings.sqlalchemy_url, poolclass=NullPool)
-    node = HttpNode(settings.rpc_url, timeout=settings.rpc_timeout, attempts=settings.rpc_attempts)
-    with connect(settings.database_url) as connection:
+    with open_node(settings) as node, connect(settings.database_url) as connection:
         chain = next((each for each in chains(connection) if each.chain_id == chain_id), None)
         if chain is None:
             raise BadMirror(f"the database has no mirror of chain {chain_id}: run `python -m indexer follow` first")
@@ -225,8 +224,6 @@ def _storage(connection: psycopg.Connection[Any], chain: Chain, node: Node, say:
                     wrong += 1
         rows = len({claim.what for claim in asked})
         say(f"{table + ' and storage':<24}{rows:>9}  {len(asked)} calls, {wrong} differences")
-        if not asked:
-            faults.append(f"no {table} was compared with storage")
     return faults
 
 

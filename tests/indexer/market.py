@@ -107,7 +107,9 @@ class Market:
             "chainId": int(self.node.rpc("eth_chainId"), 16),
             "genesisHash": self.node.rpc("eth_getBlockByNumber", "0x0", False)["hash"],
             "firstBlock": min(record["block"] for record in self.records.values()),
-            "contracts": {{"Authority": "AccessManager"}.get(name, name): record for name, record in self.records.items()},
+            "contracts": {
+                {"Authority": "AccessManager"}.get(name, name): record for name, record in self.records.items()
+            },
         }
         self.file.write_text(json.dumps(written))
 
