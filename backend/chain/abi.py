@@ -91,12 +91,12 @@ def call_args(function: Function, data: str) -> dict[str, Any] | None:
     return _decoded(function.inputs, raw[4:])
 
 
-def returned(function: Function, data: str) -> dict[str, Any]:
-    """Decode what a call returned, by the outputs' names."""
+def returned(function: Function, data: str) -> Any:
+    """Decode what a call returned: the value, or several by the outputs' names."""
     decoded = _decoded(function.outputs, bytes.fromhex(data[2:]))
     if decoded is None:
         raise ValueError(f"{function.contract}.{function.name} returned {data[:74]!r}")
-    return decoded
+    return decoded if len(decoded) > 1 else next(iter(decoded.values()))
 
 
 def revert(data: str | None) -> dict[str, Any]:

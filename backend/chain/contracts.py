@@ -61,8 +61,8 @@ class Contracts:
         self._shares: dict[str, bool] = {}
         self._lock = Lock()
 
-    def read(self, calls: Sequence[Call], block: str = "latest") -> list[dict[str, Any]]:
-        """Return the outputs of view calls, by name, in one round trip.
+    def read(self, calls: Sequence[Call], block: str = "latest") -> list[Any]:
+        """Return the outputs of view calls in one round trip.
 
         Raises:
             WouldRevert: a view refuses, such as one of a site that does not exist.
@@ -119,7 +119,7 @@ class Contracts:
         found: dict[str, Any] = {}
         for name, result in zip(names, results, strict=True):
             if isinstance(result, str) and len(result) > 2:
-                found[name] = next(iter(abi.returned(abi.functions(abi.TOKEN)[name], result).values()))
+                found[name] = abi.returned(abi.functions(abi.TOKEN)[name], result)
         if "decimals" not in found:
             raise would_revert({"contract": None, "name": "NotAToken", "args": {"address": address}, "data": "0x"})
         domain = {

@@ -77,7 +77,7 @@ def open_lease(contracts: Contracts, planner: Planner, body: OpenLease) -> Inten
         contracts.book("quote", listingId=body.listing_id, gpus=body.gpus, term=body.term),
         contracts.book("listingOf", listingId=body.listing_id),
     )
-    quote, listing = (answer["arg0"] for answer in contracts.read(ask))
+    quote, listing = contracts.read(ask)
     token = contracts.site(int(listing["siteId"]))["token"]
     deposit = int(quote["maxDeposit"]) if body.deposit is None else body.deposit
     deadline = planner.expiry() if body.deadline is None else body.deadline

@@ -1,6 +1,7 @@
 """Queries of the books."""
 
 from sqlalchemy import ColumnElement, and_, case, func, select, tuple_
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from backend.kit.database import Row, WriteSession
 from backend.kit.pages import INT, Asked
@@ -21,7 +22,7 @@ def balances(view: View, token: str | None) -> list[Row]:
     last = (
         select(c.account, c.token, c.balance)
         .where(*conditions)
-        .distinct(c.account, c.token)
+        .ext(distinct_on(c.account, c.token))
         .order_by(c.account, c.token, c.block_number.desc(), c.log_index.desc(), c.ordinal.desc())
         .subquery()
     )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import ColumnElement, ScalarSelect, Select, Table, and_, or_, select, tuple_
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from backend.kit.database import ReadSession, Row
 from backend.kit.pages import INT, Asked
@@ -94,7 +95,7 @@ class View:
         statement = self._resolved(source, *(condition(source) for condition in conditions))
         if self.past:
             latest = (*key, source.c.block_number.desc(), source.c.log_index.desc())
-            statement = statement.where(source.c.block_number <= self.block).distinct(*key).order_by(*latest)
+            statement = statement.where(source.c.block_number <= self.block).ext(distinct_on(*key)).order_by(*latest)
         else:
             statement = statement.order_by(*key)
         return self.session.rows(statement)

@@ -22,12 +22,13 @@ ELIGIBILITY = frozenset(
         "ERC7943InsufficientUnfrozenBalance",
         "LeaseBook_AccountFrozen",
         "CapacityShare_AccountFrozen",
-        "LeaseBook_NotSiteOwner",
         "LeaseBook_EntriesPaused",
     }
 )
-ALLOWANCE = frozenset({"ERC20InsufficientAllowance"})
-BALANCE = frozenset({"ERC20InsufficientBalance"})
+#: The owner of another site, or nobody's owner: only the second is for the officer to mend.
+NOT_SITE_OWNER = "LeaseBook_NotSiteOwner"
+#: How tokens say that they have too little: OpenZeppelin's errors, and the texts of older ones such as USDC.
+SHORT_OF_TOKENS = frozenset({"ERC20InsufficientAllowance", "ERC20InsufficientBalance", "Error"})
 
 # A transaction may cost more than its simulation: other storage, a settlement that grew, a refund not granted.
 GAS_MARGIN = (13, 10)
@@ -134,7 +135,10 @@ class Planner:
             for position, (send, result) in enumerate(zip(sends, results, strict=True))
         ]
         wei = sum(step["transaction"]["gas"] * int(step["transaction"]["max_fee_per_gas"]) for step in shown)
-        issues = _issues(intent, token, sender, wei, results)
+        issues = _issues(intent, token, sender, wei)
+        reverted = next((each.revert for result in results for each in result or () if each.revert), None)
+        if reverted:
+            _explain(issues, reverted, member=self._is_site_owner(intent.account))
         for number, step in enumerate(steps + shown, 1):
             step["id"] = f"step{number}"
         plan = Plan.model_validate(
@@ -156,6 +160,11 @@ class Planner:
         meta = Meta(as_of_block=head.number, as_of_block_hash=head.hash, as_of_time=head.time, head_block=head.number)
         sealed = seal.seal(plan.model_dump(mode="json", exclude={"id", "mac"}), self._secret)
         return JSONResponse({"data": sealed, "meta": meta.model_dump(mode="json")}, 201)
+
+    def _is_site_owner(self, account: str) -> bool:
+        registry = self.contracts.deployment.address("IdentityRegistry")
+        ask = Call("IdentityRegistry", registry, "isSiteOwner", {"account": checksummed(account)})
+        return bool(self.contracts.read([ask])[0])
 
     def _sender(self, intent: Intent) -> _Sender:
         account, pull = intent.account, intent.pull
@@ -268,13 +277,8 @@ def _issues(
     token: Token | None,
     sender: _Sender,
     wei: int,
-    results: Sequence[tuple[Simulated, ...] | None],
 ) -> dict[str, Any]:
-    """Return what the caller can mend.
-
-    Raises:
-        WouldRevert: a revert that none of it explains.
-    """
+    """Return what the account lacks."""
     issues: dict[str, Any] = dict.fromkeys(("allowance", "balance", "eligibility", "gas"))
     pull = intent.pull
     if pull and token:
@@ -299,19 +303,21 @@ def _issues(
             "needed": wei,
             "available": sender.wei,
         }
-    reverted = next((each.revert for result in results for each in result or () if each.revert), None)
-    if reverted:
-        _explain(issues, reverted)
     return issues
 
 
-def _explain(issues: dict[str, Any], reverted: dict[str, Any]) -> None:
+def _explain(issues: dict[str, Any], reverted: dict[str, Any], *, member: bool) -> None:
+    """Hold a revert against the issues, or make it one.
+
+    Raises:
+        WouldRevert: none explains it.
+    """
     name = reverted["name"]
-    if name in ELIGIBILITY:
+    if name in ELIGIBILITY or (name == NOT_SITE_OWNER and not member):
         issues["eligibility"] = {
             "message": "The identity registry or a pause forbids it now; GET /v1/accounts/{account}/eligibility "
             "says how to mend it.",
             "revert": reverted,
         }
-    elif not (name in ALLOWANCE and issues["allowance"]) and not (name in BALANCE and issues["balance"]):
+    elif name not in SHORT_OF_TOKENS or not (issues["allowance"] or issues["balance"]):
         raise would_revert(reverted)
