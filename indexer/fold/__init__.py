@@ -135,7 +135,9 @@ class Fold:
             found.append(event)
             if known.kind == events.LEASEBOOK and (created := _creation(event)):
                 address, made = created
-                state.known[address] = made
+                # A clone stays one, even should policy allow its shares as a settlement token.
+                if made.kind == events.SHARE or address not in state.known:
+                    state.known[address] = made
                 held = [a for a in early.pop(address, ()) if (a.block, a.tx_index) == (log.block, log.tx_index)]
                 found += [made_event for a in held if (made_event := _decode(made.kind, a))]
         return found

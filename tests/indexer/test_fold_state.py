@@ -167,6 +167,14 @@ def test_clones_and_tokens_are_discovered_from_the_leasebook_alone() -> None:
     assert set(known) == {*GENESIS[:3], SHARE, TOKEN}
 
 
+def test_a_clone_stays_a_clone_when_policy_allows_its_shares_as_a_token() -> None:
+    story = Story()
+    story.opened_site()
+    story.issue()
+    story.tx(book("TokenAllowed", token=SHARE, allowed=True))
+    assert story.state.known[SHARE].kind == "share"
+
+
 def test_a_missing_row_is_a_breach_that_names_it() -> None:
     with pytest.raises(FoldBreach, match="no site 4"):
         State(lambda table, keys: {}, {}).need("site", (4,))
