@@ -325,11 +325,32 @@ class Play:
             for item in answer
         ]
         self.fold.fold_block(self.state, logs)
+        self.predict(times)
         self.database.save(self.state)
         self.state.clear()
         if self.rng.random() < 0.5:
             self.state.shrink()
         self.next = head + 1
+
+    def predict(self, times: dict[int, int]) -> None:
+        """Check that the formulas foretell what each event said: the next line of a stream, rent's parts, compensation."""
+        rows = {(table, key): row for table in ("lease", "offering") for key, row in self.kept(table)}
+        for table, key, row, block, _ in self.state.versions:
+            old = rows.get((table, key))
+            if table == "offering" and old and (paid := row["distributed"] - old["distributed"]):
+                line = (row["index"], row["index_end"], row["stream_start"], row["stream_end"])
+                assert tuple(formulas.distributed(old, paid, times[block])) == line
+            if table == "lease" and old and row["compensation"] != old["compensation"]:
+                terms = self.state.need("listing_terms", (row["listing_id"], row["version"]))
+                assert formulas.compensation(old, terms, old["end_at"], row["end_at"]) == row["compensation"]
+            if table == "lease":
+                bps = self.state.need("site", (row["site_id"],))["revenue_bps"]
+                split = formulas.settlement(row, bps, row["available"])
+                assert tuple(split[:3]) == (row["rent_total"], row["fee_total"], row["shares_total"])
+            rows[table, key] = row
+
+    def kept(self, table: str) -> list[tuple[Any, dict[str, Any]]]:
+        return list(self.database.rows.get(table, {}).items())
 
     # --------------------------------------------------------------- comparing
 
