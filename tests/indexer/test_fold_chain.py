@@ -333,7 +333,7 @@ class Play:
         self.next = head + 1
 
     def predict(self, times: dict[int, int]) -> None:
-        """Check that the formulas foretell what each event said: the next line of a stream, rent's parts, compensation."""
+        """Check that the formulas foretell what each event said: a stream's next line, rent's parts, compensation."""
         rows = {(table, key): row for table in ("lease", "offering") for key, row in self.kept(table)}
         for table, key, row, block, _ in self.state.versions:
             old = rows.get((table, key))
