@@ -93,14 +93,23 @@ def decode_error(data):
     return (entry["name"], *decode([i["type"] for i in entry["inputs"]], body))
 
 
-def refused(function, *args, by):
+def refused(function, *args, by, gas=30_000_000):
     """Call ``function`` as ``by`` without a transaction, and return the error that it reverts with.
 
     Addresses in the error are lower case, as `low` gives them.
     """
-    call = {"from": str(by), "to": function._address, "data": function.encode_input(*args)}
+    call = {"from": str(by), "to": function._address, "data": function.encode_input(*args), "gas": hex(gas)}
+    return _refused(call, function._name)
+
+
+def refused_deployment(container, *args, by):
+    """Return the error with which a constructor reverts."""
+    return _refused({"from": str(by), "data": container.deploy.encode_input(*args)}, container._name)
+
+
+def _refused(call, name):
     answer = web3.provider.make_request("eth_call", [call, "latest"])
-    assert "error" in answer, f"{function._name} was accepted: {answer.get('result')}"
+    assert "error" in answer, f"{name} was accepted: {answer.get('result')}"
     return decode_error(answer["error"].get("data") or "0x")
 
 
