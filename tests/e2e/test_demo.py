@@ -83,7 +83,7 @@ def test_books_balance_and_every_block_was_compared(outcome: dict[str, Any]):
     books = outcome["books"]
     assert books["blocks_compared"] >= books["blocks_mined"] > cast.HOURS
     assert books["head"] < 1_000
-    assert books["accounts_compared"] > 1_000
+    assert books["accounts_compared"] > books["blocks_mined"]
     assert books["node_calls"] > 0
     assert books["differences"] == []
     assert sum(int(row["balance"]) for row in books["trial_balance"]) == 0
