@@ -37,6 +37,7 @@ ANCESTOR_STEP = 16
 SLOW_SECONDS = 2.0
 MAX_PAUSE_SECONDS = 5.0
 HEARTBEAT_SECONDS = 1.0
+PATIENCE = 8  # ranges that must succeed after a failure before longer ones are tried again
 MOVES = 3  # reorganised under a request: ask again at once, so many times
 
 
@@ -309,6 +310,7 @@ class Ranges:
 
     def __init__(self, settings: Settings) -> None:
         self.blocks = 64
+        self._patience = 0
         self._most = settings.max_range
         self._logs = settings.batch_logs
 
@@ -330,6 +332,7 @@ class Ranges:
                 if upto == first:
                     raise
                 self.blocks = (upto - first + 1) // 2
+                self._patience = PATIENCE
                 logger.info("range halved", extra={"from": first, "blocks": self.blocks, "error": str(error)})
                 continue
             self._adapt(len(batch.logs), time.monotonic() - started)
@@ -338,6 +341,8 @@ class Ranges:
     def _adapt(self, logs: int, seconds: float) -> None:
         if logs > self._logs or seconds > SLOW_SECONDS:
             self.blocks = max(1, self.blocks // 2)
+        elif self._patience:
+            self._patience -= 1
         elif logs < self._logs // 2:
             self.blocks = min(self._most, self.blocks * 2)
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import psycopg
 
 from indexer.desk import Desk
-from indexer.errors import BadMirror
+from indexer.errors import BadMirror, Moved
 from indexer.events import Log
 from indexer.fold import Fold, Genesis
 from indexer.source import Batch, Header
@@ -77,7 +77,12 @@ def rebuild(connection: psycopg.Connection[Any], sqlalchemy_url: str) -> None:
 
 
 def fold_again(connection: psycopg.Connection[Any], chain: Chain, schema: str, source: str = "mirror") -> Store:
-    """Fold a chain's raw logs of the mirror ``source`` into the empty mirror ``schema``."""
+    """Fold a chain's raw logs of the mirror ``source`` into the empty mirror ``schema``.
+
+    Raises:
+        BadMirror: blocks are missing.
+        FoldError: the logs contradict the books.
+    """
     store = Store(connection, chain.chain_id, Fold(chain.genesis()), chain.genesis(), schema)
     row = connection.execute(
         f"SELECT block_number, hash, parent_hash, time FROM {source}.header WHERE chain_id = %s AND block_number = %s",
@@ -87,7 +92,10 @@ def fold_again(connection: psycopg.Connection[Any], chain: Chain, schema: str, s
         raise BadMirror(f"the mirror lacks the header of block {chain.first_block - 1}, where it began")
     store.begin(chain.genesis_hash, chain.deployment, Header._make((*row, 0)))
     for batch in _raw_batches(connection, chain, source):
-        store.apply(batch)
+        try:
+            store.apply(batch)
+        except Moved as torn:
+            raise BadMirror(f"the mirror lacks blocks: {torn}") from torn
     return store
 
 

@@ -147,14 +147,14 @@ class Source:
         headers = list(headers or self.headers(first, last))
         watch = self.watch
         logs = self._unique(self._logs(headers, watch.filters()))
-        asked: set[int] = set()
+        decided: dict[int, list[Log]] = {}
         while True:
             if new := watch.discover(logs.values()):
                 logs |= self._unique(self._logs(headers[min(new.values()) - first :], watch.filters(only=new)))
-            elif questions := [here for here in self._questions(headers, logs.values()) if here.number not in asked]:
+                logs |= self._unique(log for whole in decided.values() for log in whole)
+            elif questions := [here for here in self._questions(headers, logs.values()) if here.number not in decided]:
                 for here in questions:
-                    self._decide(here, logs)
-                    asked.add(here.number)
+                    decided[here.number] = self._decide(here, logs)
             else:
                 return Batch(headers, [logs[key] for key in sorted(logs)])
 
@@ -234,13 +234,14 @@ class Source:
                 return True
         return False
 
-    def _decide(self, here: Header, logs: dict[tuple[int, int], Log]) -> None:
-        """Replace a block's logs by those of its receipts."""
+    def _decide(self, here: Header, logs: dict[tuple[int, int], Log]) -> list[Log]:
+        """Replace a block's logs by those of its receipts, and return all that these have, ours or not."""
         receipts = self.node.call("eth_getBlockReceipts", here.hash)
         if not isinstance(receipts, list):
             raise Moved(f"block {here.number} has no receipts under its hash")
         items = [item for receipt in receipts for item in receipt["logs"]]
-        found = self._unique(self._checked(items, {here.number: here}))
+        whole = self._checked(items, {here.number: here})
+        found = self._unique(whole)
         had = {key for key in logs if key[0] == here.number}
         if had != set(found):
             logger.warning(
@@ -250,6 +251,7 @@ class Source:
         for key in had:
             del logs[key]
         logs.update(found)
+        return whole
 
 
 def header(answer: Any) -> Header:

@@ -99,7 +99,7 @@ def _build(connection: psycopg.Connection[Any], chain: Chain, node: Node, settin
     faults = []
     try:
         fold_again(connection, chain, FOLDED, source=LIVE)
-    except FoldError as error:
+    except (FoldError, BadMirror) as error:
         faults.append(f"the raw logs cannot be folded again: {error}")
     last, expected = _head(connection, chain)
     if header(node.call("eth_getBlockByNumber", hex(last), False)).hash != expected:
