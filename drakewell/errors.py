@@ -79,7 +79,7 @@ class CannotProceed(DrakewellError):  # noqa: N818 - named for what happened
     def __init__(self, issues: list[dict[str, Any]]) -> None:
         """Say each issue in a line."""
         self.issues = issues
-        super().__init__("\n".join(str(issue.get("detail") or issue) for issue in issues))
+        super().__init__("\n".join(str(issue.get("message") or issue) for issue in issues))
 
 
 class PlanMismatch(DrakewellError):  # noqa: N818 - named for what happened

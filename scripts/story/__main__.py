@@ -34,6 +34,7 @@ def main() -> None:
     _play(story, console)
     inputs = {name: path.name if (path := getattr(options, name)) else "made up" for name in ("nodes", "trace")}
     outcome = {"inputs": inputs, **summary(story)}
+    story.close()
     if options.json:
         options.json.write_text(json.dumps(outcome, indent=1) + "\n", encoding="utf-8")
     show(outcome, console)

@@ -69,6 +69,11 @@ class Story:
         self.pool = ThreadPoolExecutor(WORKERS)
         self.meters = Meters(_curtailed_in(self))
 
+    def close(self) -> None:
+        """Close the connections to the API."""
+        self.pool.shutdown()
+        self.http.close()
+
     def run(self) -> Iterator[tuple[int, str]]:
         """Play it all; yield the hour and what happens in it, before it does."""
         yield 0, "people register"

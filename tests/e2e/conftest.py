@@ -33,6 +33,7 @@ def market() -> Iterator[Market]:
         story.found(1, cast.SITES[0])
         running.node.rpc("evm_setAutomine", True)
         yield Market(running, story)
+        story.close()
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,7 @@
 """A server that lies gets no signature: each field of a plan is changed in turn, and the client must notice."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -33,9 +33,18 @@ class Liar(Http):
         return answer
 
 
-def owner(market: Market, change: Change, limits: Limits | None = None) -> Client:
-    honest = market.client("Ingrid")
-    return Client(Liar(market.stack.api, change), honest.account, market.story.deployment, limits=limits)
+@pytest.fixture
+def owner(market: Market) -> Iterator[Callable[..., Client]]:
+    """A client of site 1's owner whose API changes each plan."""
+    liars = []
+
+    def make(change: Change, limits: Limits | None = None) -> Client:
+        liars.append(Liar(market.stack.api, change))
+        return Client(liars[-1], market.client("Ingrid").account, market.story.deployment, limits=limits)
+
+    yield make
+    for liar in liars:
+        liar.close()
 
 
 def sign_step(plan: dict[str, Any]) -> dict[str, Any]:
@@ -72,9 +81,9 @@ PERMIT_LIES = {
 
 
 @pytest.mark.parametrize("lie", PERMIT_LIES)
-def test_no_signature_for_a_changed_plan_with_a_permit(market: Market, lie: str):
+def test_no_signature_for_a_changed_plan_with_a_permit(owner, lie: str):
     which, path, value = PERMIT_LIES[lie]
-    client = owner(market, lambda plan: nested(*path)(which(plan), value))
+    client = owner(lambda plan: nested(*path)(which(plan), value))
     with pytest.raises(PlanMismatch):
         client.post_bond(1, BOND)
 
@@ -89,13 +98,13 @@ PLAIN_LIES = {
 
 
 @pytest.mark.parametrize("lie", PLAIN_LIES)
-def test_no_signature_for_changed_bytes(market: Market, lie: str):
-    client = owner(market, lambda plan: PLAIN_LIES[lie](send_step(plan)))
+def test_no_signature_for_changed_bytes(owner, lie: str):
+    client = owner(lambda plan: PLAIN_LIES[lie](send_step(plan)))
     with pytest.raises(PlanMismatch):
         client.withdraw_bond(1, BOND)
 
 
-def test_no_signature_for_an_approval_nobody_asked_for(market: Market):
+def test_no_signature_for_an_approval_nobody_asked_for(market: Market, owner):
     def add_approval(plan: dict[str, Any]) -> None:
         extra = copy.deepcopy(send_step(plan))
         extra.update(id="step0", function="approve", contract="ERC20")
@@ -103,21 +112,21 @@ def test_no_signature_for_an_approval_nobody_asked_for(market: Market):
         plan["steps"].insert(0, extra)
 
     with pytest.raises(PlanMismatch, match="takes no money"):
-        owner(market, add_approval).withdraw_bond(1, BOND)
+        owner(add_approval).withdraw_bond(1, BOND)
 
 
-def test_no_signature_for_another_account_or_for_nothing(market: Market):
+def test_no_signature_for_another_account_or_for_nothing(owner):
     with pytest.raises(PlanMismatch, match="account"):
-        owner(market, lambda plan: plan.update(account=THIEF)).withdraw_bond(1, BOND)
+        owner(lambda plan: plan.update(account=THIEF)).withdraw_bond(1, BOND)
     with pytest.raises(PlanMismatch, match="sends nothing"):
-        owner(market, lambda plan: plan.update(steps=[])).withdraw_bond(1, BOND)
+        owner(lambda plan: plan.update(steps=[])).withdraw_bond(1, BOND)
 
 
-def test_limits_are_the_callers(market: Market):
+def test_limits_are_the_callers(owner):
     with pytest.raises(PlanMismatch, match="fee"):
-        owner(market, lambda _: None, Limits(fee=1)).withdraw_bond(1, BOND)
+        owner(lambda _: None, Limits(fee=1)).withdraw_bond(1, BOND)
     with pytest.raises(PlanMismatch, match="deadline"):
-        owner(market, lambda _: None, Limits(permit_seconds=1)).post_bond(1, BOND)
+        owner(lambda _: None, Limits(permit_seconds=1)).post_bond(1, BOND)
 
 
 def test_the_same_plans_unchanged_go_through(market: Market):
@@ -135,5 +144,5 @@ def test_what_cannot_work_is_said_before_signing(market: Market):
         stranger.withdraw_bond(1, BOND)
     assert "NotSiteOwner" in str(refused.value) or refused.value.issues
     rich = market.client("Ingrid")
-    with pytest.raises(CannotProceed, match=r"balance|TestUSD"):
+    with pytest.raises(CannotProceed, match="too little TUSD"):
         rich.post_bond(1, 10**15)
