@@ -7,21 +7,15 @@ import {IdentityRegistry} from "../../contracts/IdentityRegistry.sol";
 import {LeaseBook} from "../../contracts/LeaseBook.sol";
 import {Roles} from "../../contracts/Roles.sol";
 import {UsageMeter} from "../../contracts/UsageMeter.sol";
-import {
-    FLAG_ATTESTER,
-    FLAG_INVESTOR,
-    FLAG_SITE_OWNER,
-    IIdentityRegistry,
-    Identity
-} from "../../contracts/interfaces/IIdentityRegistry.sol";
-import {ILeaseBook, OpenParams, Terms} from "../../contracts/interfaces/ILeaseBook.sol";
-import {Entry, IUsageMeter, Report} from "../../contracts/interfaces/IUsageMeter.sol";
+import {FLAG_ATTESTER, Identity} from "../../contracts/interfaces/IIdentityRegistry.sol";
+import {Terms} from "../../contracts/interfaces/ILeaseBook.sol";
+import {Entry, Report} from "../../contracts/interfaces/IUsageMeter.sol";
 import {TestUSD} from "../../contracts/testing/TestUSD.sol";
 import {VM} from "./Vm.sol";
 
 /// @notice The whole of Drakewell's contracts, deployed and wired as on a real chain, with this contract in every role, and
 /// three attesters of whom two suffice.
-contract World {
+abstract contract World {
     uint256 internal constant QUORUM = 2;
     uint256 internal constant WINDOW = 6 hours;
     uint256 internal constant GRACE = 24 hours;
@@ -38,13 +32,13 @@ contract World {
 
     function _deploy() internal {
         VM.warp(MIDNIGHT);
-        authority = new Authority(address(this));
-        registry = new IdentityRegistry(address(authority));
-        usd = new TestUSD();
-        address meterAddress = VM.computeCreateAddress(address(this), VM.getNonce(address(this)) + 1);
-        book = new LeaseBook(address(authority), registry, IUsageMeter(meterAddress), FEE_BPS);
-        meter = new UsageMeter(address(authority), registry, book, QUORUM, WINDOW, GRACE);
-        require(address(meter) == meterAddress, "the meter is not where the book looks for it");
+        authority = Authority(_create("Authority", abi.encode(address(this))));
+        registry = IdentityRegistry(_create("IdentityRegistry", abi.encode(authority)));
+        usd = TestUSD(_create("TestUSD", ""));
+        address next = VM.computeCreateAddress(address(this), VM.getNonce(address(this)) + 1);
+        book = LeaseBook(_create("LeaseBook", abi.encode(authority, registry, next, FEE_BPS)));
+        meter = UsageMeter(_create("UsageMeter", abi.encode(authority, registry, book, QUORUM, WINDOW, GRACE)));
+        require(address(meter) == next, "the meter is not where the book looks for it");
 
         _open(address(registry), IdentityRegistry.register.selector, Roles.OFFICER);
         _open(address(registry), IdentityRegistry.setFrozen.selector, Roles.OFFICER);
@@ -65,6 +59,11 @@ contract World {
             _register(VM.addr(key), FLAG_ATTESTER, uint128(key));
         }
         _sortAttesters();
+    }
+
+    /// @dev Not by `new`, which would compile every contract again into every test.
+    function _create(string memory name, bytes memory arguments) private returns (address) {
+        return VM.deployCode(string.concat(name, ".sol:", name), arguments);
     }
 
     function _open(address target, bytes4 selector, uint64 role) private {
