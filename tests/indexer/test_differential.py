@@ -7,6 +7,7 @@ import os
 import random
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ import pytest
 from drakewell import Deployment
 from indexer import fold
 from scripts.launch import anvil
-from tests.chain import DAY, HOUR, INVESTOR, RICH, SHARE, USD, WEALTH, Market, Reverted, deploy
+from tests.chain import DAY, HOUR, INVESTOR, MEMBERS, RICH, SHARE, USD, WEALTH, Market, Reverted, deploy
 from tests.indexer import chain_views
 from tests.indexer.books_checks import EventChecks, check_books
 from tests.indexer.memory_mirror import MemoryMirror
@@ -61,24 +62,42 @@ def market() -> Iterator[Market]:
         yield deploy(node)
 
 
-def test_fold_and_formulas_say_what_every_view_says(market: Market, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@dataclass
+class Watch:
+    """Compares a market with its mirror, and counts."""
+
+    mirror: MemoryMirror
+    checks: EventChecks
+    rng: random.Random
+    seed: int
+
+    def compare(self) -> None:
+        """Fold what is new and compare everything, as of the head."""
+        posted = self.mirror.follow()
+        wrong = check_books(self.mirror, posted, self.checks.counts)
+        wrong = self.checks.found + wrong + chain_views.compare(self.mirror, self.rng, self.checks.counts)
+        assert not wrong, f"DRAKEWELL_SEED={self.seed}:\n" + "\n".join(wrong[:SHOWN])
+
+
+@pytest.fixture
+def watch(market: Market, seed: int, monkeypatch: pytest.MonkeyPatch) -> Watch:
     print(f"DRAKEWELL_SEED={seed}")
     rng = random.Random(seed)
-    counts: Counter[str] = Counter()
-    checks = EventChecks(counts)
+    checks = EventChecks(Counter())
     checks.watch(monkeypatch)
-    mirror = MemoryMirror(market, rng)
+    return Watch(MemoryMirror(market, rng), checks, rng, seed)
+
+
+def test_fold_and_formulas_say_what_every_view_says(market: Market, watch: Watch) -> None:
+    mirror, counts = watch.mirror, watch.checks.counts
     tokens = [market.addresses["TestUSD"], second_token(market)]
     found_market(market, mirror, tokens)
-    traders = Traders(market, mirror, rng, tokens)
+    traders = Traders(market, mirror, watch.rng, tokens)
+    watch.compare()
     sent = 0
-    while True:
-        posted = mirror.follow()
-        wrong = checks.found + check_books(mirror, posted, counts) + chain_views.compare(mirror, rng, counts)
-        assert not wrong, f"DRAKEWELL_SEED={seed}, after {sent} actions:\n" + "\n".join(wrong[:SHOWN])
-        if sent >= ACTIONS:
-            break
+    while sent < ACTIONS:
         sent += traders.trade(MOST_IN_A_BLOCK)
+        watch.compare()
     print(f"{sent} actions in {market.number} blocks, {counts.total():,} comparisons")
     print("done", dict(traders.done.most_common()))
     print("refused", dict(traders.refused.most_common()))
@@ -86,6 +105,36 @@ def test_fold_and_formulas_say_what_every_view_says(market: Market, seed: int, m
     unseen = {f"{kind}.{name}" for kind, handlers in fold._HANDLERS.items() for name in handlers} - mirror.events.keys()
     assert not unseen, f"these never happened: {sorted(unseen)}"
     assert traders.done.total() > sent // 3, "most of the trade was refused: nothing was tested"
+
+
+def test_meters_at_their_edges_hour_by_hour(market: Market, watch: Watch) -> None:
+    """Voids upon voids, a full ring, a gap and a lapse, with every view compared at and beside each hour."""
+    site = market.register_site(64)
+    market.post_bond(site, 20_000 * USD)
+    listing = market.list(site)
+    voided, crowded, silent = (market.open(listing, gpus, 40 * HOUR) for gpus in (5, 3, 2))
+    first = market.now // HOUR
+    market.mine((first + 20) * HOUR)
+    market.report(voided, hours=20)
+    # Of nine reports at once the ninth would overwrite the last one that may yet be voided.
+    market.report_entries(site, [market.entry(crowded, hours=1, from_epoch=first + hour) for hour in range(9)])
+    assert market.call("UsageMeter", "checkpointsOf", crowded)[0] == 8
+    watch.compare()
+    # The second void reaches less far than the first: all that the first opened stays open for a grace.
+    for hours in (3, 2):
+        market.void(voided, first)
+        market.report(voided, hours=hours)
+        watch.compare()
+    market.void(crowded, first + 6)
+    market.report(crowded, hours=3, from_epoch=first + 8, available=0)
+    for hour in range(21, 72):
+        for beside in (-1, 0, 1):
+            market.mine((first + hour) * HOUR + beside)
+            watch.compare()
+        if hour % 7 == 0:
+            for lease in (voided, crowded, silent):
+                settle_if_due(market, lease)
+    assert {row["finalised"] for row in watch.mirror.table("lease").values()} == {True}
 
 
 def second_token(market: Market) -> str:
@@ -167,7 +216,7 @@ def trade_shares(market: Market, site: int, lease: int) -> None:
     market.warp(HOUR)
     market.claim(site, holder="investor")
     market.warp(60)
-    market.register("investor3", INVESTOR, party=4)
+    market.register("investor3", INVESTOR, party=1 + [*MEMBERS].index("investor"))
     old, new = market.address("investor"), market.address("investor3")
     market.send("enforcer", "CapacityShare", "setFrozenTokens", old, 500 * SHARE, to=share)
     market.send("enforcer", "CapacityShare", "forcedTransfer", old, new, 600 * SHARE, to=share)

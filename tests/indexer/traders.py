@@ -45,11 +45,7 @@ class Traders:
 
     def trade(self, most: int) -> int:
         """Put up to `most` transactions into the next block, at a later time; return how many were sent."""
-        now = self.mirror.time
-        ((low, high),) = self.rng.choices(list(PAUSES), list(PAUSES.values()))
-        self.at = now + 1 + self.rng.randint(low, high)
-        if self.rng.random() < 0.2:  # on the hour, where epochs, leases and windows begin and end
-            self.at = (self.at // HOUR + 1) * HOUR + self.rng.randint(-1, 1)
+        self.at = self._next_time()
         acts = [act for _ in range(self.rng.randint(1, most)) for act in self._choose()]
         with self.market.block(self.at):
             hashes = [
@@ -61,6 +57,27 @@ class Traders:
             count = self.done if receipt["status"] == "0x1" else self.refused
             count[f"{act.contract}.{act.function}"] += 1
         return len(acts)
+
+    def _next_time(self) -> int:
+        """Return when the next block comes: often just when something ends, or a second beside it."""
+        now, rng = self.mirror.time, self.rng
+        if rng.random() < 0.3:
+            edges = [at for at in self._edges() if now + 1 < at < now + 4 * HOUR]
+            if edges:
+                return rng.choice(edges) + rng.choice([-1, 0, 0, 0, 1])
+        ((low, high),) = rng.choices(list(PAUSES), list(PAUSES.values()))
+        return now + 1 + rng.randint(low, high)
+
+    def _edges(self) -> Iterator[int]:
+        """When leases begin and end, reports become final, what was voided lapses, streams run dry, hours are over."""
+        yield (self.mirror.time // HOUR + 1) * HOUR
+        for lease in self.mirror.table("lease").values():
+            yield from (lease["start_at"], lease["end_at"])
+        for meter in self.mirror.table("meter").values():
+            yield meter["voided_at"] + DAY
+            yield from (mark[3] + 6 * HOUR for mark in meter["ring"])
+        for offering in self.mirror.table("offering").values():
+            yield offering["stream_end"]
 
     def _choose(self) -> list[Act]:
         """Draw until somebody can do something."""
@@ -342,7 +359,8 @@ class Traders:
 
     def freeze_tokens(self) -> Iterator[Act]:
         if held := self._holding():
-            args = (held["account"], self.rng.choice([0, 0, self._amount(held["balance"])]))
+            amount = self.rng.choice([0, 0, self._amount(held["balance"]), 2 * held["balance"] + 1])
+            args = (held["account"], amount)
             yield Act("enforcer", "CapacityShare", "setFrozenTokens", args, held["share"])
 
     def push_shares(self) -> Iterator[Act]:
