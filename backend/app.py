@@ -73,6 +73,7 @@ def create_app(settings: Settings) -> FastAPI:
         description=DESCRIPTION,
         lifespan=lifespan,
         openapi_url="/openapi.json",
+        docs_url=None,
         redoc_url=None,
     )
     app.state.held = held

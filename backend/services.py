@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from backend.chain.contracts import Contracts
 from backend.kit.deps import known_parameters
 from backend.kit.metrics import Metrics
-from backend.kit.problems import COMMON, SUBMITTING
+from backend.kit.problems import PLANNING, READING
 from backend.kit.types import BlockNumber
 from backend.mirror.assets import Assets
 from backend.mirror.service import Mirror
@@ -47,10 +47,10 @@ async def _reached(
 def reads(tag: str) -> APIRouter:
     """Return a router of reads under `/v1`."""
     return APIRouter(
-        prefix="/v1", tags=[tag], dependencies=[Depends(known_parameters), Depends(_reached)], responses=COMMON
+        prefix="/v1", tags=[tag], dependencies=[Depends(known_parameters), Depends(_reached)], responses=READING
     )
 
 
 def writes(tag: str) -> APIRouter:
     """Return a router of what plans or submits under `/v1`."""
-    return APIRouter(prefix="/v1", tags=[tag], dependencies=[Depends(known_parameters)], responses=SUBMITTING)
+    return APIRouter(prefix="/v1", tags=[tag], dependencies=[Depends(known_parameters)], responses=PLANNING)

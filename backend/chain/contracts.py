@@ -85,7 +85,7 @@ class Contracts:
         Raises:
             NotFound: there is none.
         """
-        site: dict[str, Any] = _only(self.read([self.book("siteOf", siteId=site_id)]))
+        site: dict[str, Any] = self.read([self.book("siteOf", siteId=site_id)])[0]
         if site["owner"] == ZERO_ADDRESS:
             raise NotFound(f"There is no site {site_id}.")
         return site
@@ -96,7 +96,7 @@ class Contracts:
         Raises:
             NotFound: there never was one.
         """
-        lease: dict[str, Any] = _only(self.read([self.book("leaseOf", leaseId=lease_id)]))
+        lease: dict[str, Any] = self.read([self.book("leaseOf", leaseId=lease_id)])[0]
         if lease["siteId"] == "0":
             raise NotFound(f"There is no lease {lease_id}.")
         return lease
@@ -186,12 +186,6 @@ class Contracts:
             book = self.deployment.address("LeaseBook")
             self._shares[key] = isinstance(answer, str) and answer.lower().endswith(book[2:])
         return "CapacityShare" if self._shares[key] else abi.TOKEN
-
-
-def _only(answers: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the one value that the one call returned, whether the ABI names it or not."""
-    ((value,),) = (answer.values() for answer in answers)
-    return dict(value)
 
 
 def would_revert(revert: dict[str, Any]) -> WouldRevert:

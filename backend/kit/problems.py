@@ -41,7 +41,7 @@ class ProblemDocument(BaseModel):
 
 
 class Problem(Exception):  # noqa: N818 - RFC 9457's word
-    """A request that is answered with a problem document; subclasses fix status, code and title."""
+    """Something failed on our side. (Subclasses fix another status, code and title.)"""
 
     status = 500
     code = "internal_error"
@@ -172,10 +172,15 @@ def declared(*problems: type[Problem]) -> dict[int | str, dict[str, Any]]:
     }
 
 
-COMMON = declared(InvalidRequest, UnknownParameter, RateLimited, IndexBehind, NotReady)
-SUBMITTING = declared(
-    InvalidRequest, UnknownParameter, BodyTooLarge, WouldRevert, RateLimited, NodeUnavailable, NotFound
+READING = declared(
+    InvalidRequest, UnknownParameter, NotHistorical, InvalidCursor, RateLimited, IndexBehind, NotReady, Problem
 )
+PLANNING = declared(
+    InvalidRequest, UnknownParameter, NotFound, BodyTooLarge, WouldRevert, RateLimited, NodeUnavailable, Problem
+)
+#: A list whose rows are logs.
+LOGS = declared(CursorInvalidated)
+LOGS_OF = declared(NotFound, CursorInvalidated)
 
 
 def answer(request: Request, problem: Problem) -> JSONResponse:

@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from backend.kit.deps import AsOf, Finality, Paging
 from backend.kit.pages import One, Page
-from backend.kit.problems import NotFound, declared
+from backend.kit.problems import LOGS_OF, NotFound, declared
 from backend.kit.types import Address, Id32
 from backend.leases import repository, service
 from backend.leases.schemas import (
@@ -61,7 +61,7 @@ def get_lease(services: Services, lease_id: Id32, at: AsOf = None) -> Any:
 @reading.get(
     "/leases/{lease_id}/settlements",
     response_model=Page[Settlement],
-    responses=_404,
+    responses=LOGS_OF,
     operation_id="list_lease_settlements",
 )
 def list_settlements(services: Services, asked: Paging, lease_id: Id32, finality: Finality = None) -> Any:
@@ -73,7 +73,7 @@ def list_settlements(services: Services, asked: Paging, lease_id: Id32, finality
 
 
 @reading.get(
-    "/leases/{lease_id}/events", response_model=Page[LeaseEvent], responses=_404, operation_id="list_lease_events"
+    "/leases/{lease_id}/events", response_model=Page[LeaseEvent], responses=LOGS_OF, operation_id="list_lease_events"
 )
 def list_events(services: Services, asked: Paging, lease_id: Id32, finality: Finality = None) -> Any:
     """The lease's history in the order of the chain."""

@@ -6,6 +6,7 @@ from fastapi import Query
 
 from backend.kit.deps import AsOf, Finality, Paging
 from backend.kit.pages import One, Page
+from backend.kit.problems import LOGS
 from backend.kit.types import Address, BlockNumber, Hash, text
 from backend.ledger import repository, service
 from backend.ledger.schemas import Comparison, Posting, TrialBalance
@@ -22,7 +23,7 @@ def get_trial_balance(services: Services, token: Annotated[Address | None, Query
         return view.one(service.trial_balance(view, token, services.assets))
 
 
-@reading.get("/ledger/journal", response_model=Page[Posting], operation_id="list_postings")
+@reading.get("/ledger/journal", response_model=Page[Posting], responses=LOGS, operation_id="list_postings")
 def list_postings(
     services: Services,
     asked: Paging,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from sqlalchemy import ColumnElement, ScalarSelect, Select, Table, and_, or_, select, tuple_
@@ -12,6 +13,9 @@ from backend.kit.pages import INT, Asked
 from backend.kit.problems import CursorInvalidated, NotFound
 from backend.kit.types import checksummed
 from indexer import schema
+
+#: A table with text in place of ids; a query is made of it by the hundred a second, so it is built once.
+_text = cache(schema.resolved)
 
 Condition = Callable[[Table], ColumnElement[bool]]
 
@@ -119,7 +123,7 @@ class View:
         )
 
     def _resolved(self, source: Table, *conditions: ColumnElement[bool]) -> Select[Any]:
-        return schema.resolved(source).where(source.c.chain_id == self.chain_id, *conditions)
+        return _text(source).where(source.c.chain_id == self.chain_id, *conditions)
 
     # ------------------------------------------------------------------------------------------------- rows of logs
 

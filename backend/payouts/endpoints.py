@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from backend.kit.deps import Finality, Paging
 from backend.kit.pages import Page
+from backend.kit.problems import LOGS
 from backend.kit.types import Address, ShortText, checksummed
 from backend.payouts.schemas import Kind, Payout, WithdrawCredit
 from backend.plans.service import PLANNED, Intent
@@ -17,7 +18,7 @@ reading = reads("payouts")
 writing = writes("payouts")
 
 
-@reading.get("/payouts", response_model=Page[Payout], operation_id="list_payouts")
+@reading.get("/payouts", response_model=Page[Payout], responses=LOGS, operation_id="list_payouts")
 def list_payouts(
     services: Services,
     asked: Paging,

@@ -34,6 +34,8 @@ SHORT_OF_TOKENS = frozenset({"ERC20InsufficientAllowance", "ERC20InsufficientBal
 GAS_MARGIN = (13, 10)
 GAS_RESERVE = 60_000
 GAS_PERMIT = 80_000
+# Of a call that the node cannot simulate: more than any of ours takes but a long report or page of settlements.
+GAS_UNKNOWN = 1_000_000
 NO_PERMIT = {"value": "0", "deadline": "0", "v": "0", "r": "0x" + "00" * 32, "s": "0x" + "00" * 32}
 PERMIT_TYPES = {
     "EIP712Domain": [
@@ -194,7 +196,7 @@ class Planner:
         self, send: _Send, result: tuple[Simulated, ...] | None, sender: _Sender, position: int, head: Head
     ) -> dict[str, Any]:
         failed = next((each for each in result or () if each.revert), None)
-        used = sum(each.gas for each in result or ())
+        used = GAS_UNKNOWN if result is None else sum(each.gas for each in result)
         gas = used * GAS_MARGIN[0] // GAS_MARGIN[1] + send.reserve
         fee = 2 * head.base_fee + sender.priority_fee
         return {

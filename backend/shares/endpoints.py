@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from backend.kit.deps import AsOf, Finality, Paging
 from backend.kit.pages import One, Page
-from backend.kit.problems import NotFound, declared
+from backend.kit.problems import LOGS_OF, NotFound, declared
 from backend.kit.types import Address, Id32
 from backend.plans.schemas import PlanRequest
 from backend.plans.service import PLANNED
@@ -67,7 +67,7 @@ def get_holder(services: Services, site_id: Id32, account: Address, at: AsOf = N
 @reading.get(
     "/shares/{site_id}/distributions",
     response_model=Page[Distribution],
-    responses=_404,
+    responses=LOGS_OF,
     operation_id="list_distributions",
 )
 def list_distributions(

@@ -6,6 +6,7 @@ from backend.kit.pages import One
 from backend.kit.problems import (
     NodeUnavailable,
     NotFound,
+    NotReady,
     PlanExpired,
     PlanInvalid,
     PlanMismatch,
@@ -38,7 +39,7 @@ def get_transaction(services: Services, tx_hash: Hash) -> Any:
     "/transactions",
     status_code=202,
     response_model=One[Tracked],
-    responses=declared(PlanInvalid, PlanMismatch, PlanExpired, RefusedByNode),
+    responses=declared(PlanInvalid, PlanMismatch, PlanExpired, RefusedByNode, NotReady),
     operation_id="submit_transaction",
 )
 def submit_transaction(services: Services, body: Submission) -> Any:

@@ -1,9 +1,13 @@
-"""One chain, one mirror, one API for the whole suite: the API is served in a thread, over real HTTP."""
+"""One chain, one mirror, one API for the whole suite: the API is served in a thread, over real HTTP.
+
+`test_chain_reads.py` comes first: it reads the story as it was told; the other files go on from there.
+"""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -107,16 +111,27 @@ class Api:
 
     def mined(self, tx_hash: str) -> dict[str, Any]:
         """Return a transaction once a block has it."""
-        for _ in range(500):
-            tracked = self.ok(self.http.get(f"/v1/transactions/{tx_hash}"))["data"]
-            if tracked["status"] != "submitted":
-                return tracked
-        raise TimeoutError(tx_hash)
+        tracked: dict[str, Any] = {}
+
+        def mined() -> bool:
+            tracked.update(self.ok(self.http.get(f"/v1/transactions/{tx_hash}"))["data"])
+            return tracked["status"] != "submitted"
+
+        eventually(mined)
+        return tracked
 
     @staticmethod
     def ok(answer: httpx.Response) -> dict[str, Any]:
         assert answer.status_code in {200, 202}, answer.text
         return answer.json()
+
+
+def eventually(true: Callable[[], bool], seconds: float = 20.0) -> None:
+    """Wait until something is so: the service writes its log and its metrics after the answer."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
