@@ -7,11 +7,11 @@ RUN := .venv/bin/python
 # Brownie writes to ~/.brownie and finds the compiler in ~/.solcx: both lie in the checkout.
 BROWNIE := HOME=$(CURDIR)/.home .venv-contracts/bin/python
 FORGE := node_modules/@foundry-rs/forge-linux-amd64/bin/forge
-SUITES := lint abi-check test-contracts test-invariants test-indexer test-backend test-e2e
+SUITES := lint abi-check gas test-contracts test-invariants test-indexer test-backend test-e2e
 STAMPS := .venv/.stamp .venv-contracts/.stamp node_modules/.stamp .home/.stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test $(SUITES) format abi gas verify clean
+.PHONY: help setup demo test $(SUITES) format abi verify clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,7 +57,7 @@ test-e2e: setup ## the whole story, from the demo to the books
 	@$(RUN) -m pytest tests/e2e $(ARGS)
 
 gas: setup ## gas of each operation against its budget
-	@$(RUN) -m scripts.gas $(ARGS)
+	@$(RUN) -m tests.gas $(ARGS)
 
 verify: setup ## compare the mirror with its raw logs, the node and the contracts' storage
 	@$(RUN) -m scripts.verify $(ARGS)

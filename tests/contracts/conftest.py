@@ -27,7 +27,8 @@ base._get_ast_hash = lambda path: hashlib.sha1(Path(path).read_bytes()).hexdiges
 running = ExitStack()
 # Who plays what: Anvil's accounts, in this order.
 PEOPLE = (
-    "admin officer guardian challenger policy enforcer owner tenant buyer alice bob carol dave stranger other_owner book"
+    "admin officer guardian challenger policy enforcer owner tenant buyer alice bob carol dave stranger"
+    " other_owner book"
 ).split()
 
 

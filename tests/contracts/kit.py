@@ -66,7 +66,7 @@ def next_hour():
 def errors_declared():
     """Return the ABI entry of each custom error by selector, of all contracts of the project."""
     found = {}
-    for _, build in project.get_loaded_projects()[0]._build.items():
+    for _, build in project.get_loaded_projects()[0]._build.items():  # noqa: PERF102 - not a dict
         for entry in build.get("abi", ()):
             if entry["type"] == "error":
                 signature = f"{entry['name']}({','.join(i['type'] for i in entry['inputs'])})"
@@ -161,9 +161,7 @@ def struct(*pairs):
     return [{"name": name, "type": kind} for kind, name in (pair.split() for pair in pairs)]
 
 
-PERMIT = {
-    "Permit": struct("address owner", "address spender", "uint256 value", "uint256 nonce", "uint256 deadline")
-}
+PERMIT = {"Permit": struct("address owner", "address spender", "uint256 value", "uint256 nonce", "uint256 deadline")}
 
 
 def permit(token, owner, spender, value, deadline=None, nonce=None, key=None):

@@ -179,7 +179,9 @@ def test_bonds_come_from_anyone_and_go_to_whom_the_owner_names(market, book, peo
 def test_a_locked_bond_stays(market, book, site, lease, people):
     free = book.siteOf(site)["bond"] - book.siteOf(site)["lockedBond"]
     assert book.siteOf(site)["lockedBond"] == 800 * USD
-    assert refused(book.withdrawBond, site, free + 1, people.owner, by=people.owner) == bounds("bond", free + 1, 1, free)
+    assert refused(book.withdrawBond, site, free + 1, people.owner, by=people.owner) == bounds(
+        "bond", free + 1, 1, free
+    )
     book.withdrawBond(site, free, people.owner, {"from": people.owner})
     assert refused(book.withdrawBond, site, 1, people.owner, by=people.owner) == bounds("bond", 1, 1, 0)
 
@@ -311,7 +313,9 @@ def test_a_site_has_at_most_sixteen_live_listings(market, book, people):
 
 
 def test_a_change_is_a_new_version_and_leases_keep_theirs(market, book, listing, lease, people):
-    told = event(book.amend(listing, terms(floor=9_000_000, ceiling=9_000_000, gpus=8), {"from": people.owner}), "ListingSet")
+    told = event(
+        book.amend(listing, terms(floor=9_000_000, ceiling=9_000_000, gpus=8), {"from": people.owner}), "ListingSet"
+    )
     assert (told.listingId, told.version) == (listing, 2)
     assert book.listingOf(listing)["version"] == 2
     assert book.termsOf(listing, 1)["floorPrice"] == 2_500_000
@@ -381,9 +385,7 @@ def test_what_is_quoted_is_what_is_charged(market, book, site, people, usd):
     assert quote["maxDeposit"] == -(-quote["price"] * 8 * DAY // 3600)
     assert quote["minDeposit"] == quote["price"] * 8
     assert (quote["bond"], quote["bondFree"]) == (800 * USD, book.siteOf(site)["bond"] - 500 * USD)
-    assert quote["maxPenalty"] == min(
-        800 * USD, quote["price"] * 9_900 * 8 * DAY * 15_000 // (3600 * 10**8)
-    )
+    assert quote["maxPenalty"] == min(800 * USD, quote["price"] * 9_900 * 8 * DAY * 15_000 // (3600 * 10**8))
     before = usd.balanceOf(people.tenant)
     tx = book.open(market.params(listing, max_price=quote["price"]), {"from": people.tenant})
     told = event(tx, "LeaseOpened")
@@ -404,7 +406,7 @@ def test_what_is_quoted_is_what_is_charged(market, book, site, people, usd):
 
 def test_splitting_a_fill_costs_the_same_up_to_a_unit_a_gpu(market, site, people):
     """Each price is rounded up, so n parts cost at most a base unit a GPU-hour more, and never less."""
-    price = dict(floor=2_000_003, ceiling=4_999_999, bond_per_gpu=0)
+    price = {"floor": 2_000_003, "ceiling": 4_999_999, "bond_per_gpu": 0}
     whole = market.listing(market.site(), **price)
     at_once = market.book.quote(whole, 60, HOUR)["price"] * 60
     parts = market.listing(market.site(), **price)
@@ -774,7 +776,9 @@ def test_a_blocklisted_holder_collects_to_another_address_and_stops_nobody(marke
     forward(0)
     usd.blacklist(people.tenant, {"from": people.admin})
     report_all(market, blocked, 5_000)
-    market.record(book.leaseOf(other)["siteId"], entry(other, book.leaseOf(other)["start"] // HOUR + 20, now() // HOUR - 6, 0))
+    market.record(
+        book.leaseOf(other)["siteId"], entry(other, book.leaseOf(other)["start"] // HOUR + 20, now() // HOUR - 6, 0)
+    )
     tx = book.settleMany([blocked, other], {"from": people.stranger})
     assert [e.leaseId for e in events(tx, "LeaseSettled")] == [blocked, other]
     assert refused(book.collect, blocked, people.tenant, by=people.tenant)[0] == "Error"

@@ -123,7 +123,7 @@ def test_signatures(market, site, lease, hour, registry, people):
     assert says(market.sign(report, both)) == ("UsageMeter_NotAttester", low(outsider.address))
     changed = (site, market.root, [entry(lease, hour, hour + 1, FULL - 1)])
     assert says([first, second], changed)[0] in ("UsageMeter_NotAttester", "UsageMeter_SignersNotAscending")
-    assert says([first, second], (99, market.root, []))== ("UsageMeter_UnknownSite", 99)
+    assert says([first, second], (99, market.root, [])) == ("UsageMeter_UnknownSite", 99)
     # an expired attester and one of the owner's party count no more
     registry.register(ATTESTERS[1].address, (now(), 756, ATTESTER, 51), {"from": people.officer})
     assert says([first, second]) == ("UsageMeter_NotAttester", b)
@@ -396,7 +396,9 @@ def test_voiding_a_full_ring_falls_back(market, site, lease, hour, people):
 
 def test_one_sample_is_verified_against_the_root(market, site, lease, hour, people):
     samples = [(lease, hour + 1, gpu, 3_600, 3_000, 0, 450) for gpu in range(3)]
-    leaves = [web3.keccak(web3.keccak(encode(["(uint256,uint32,uint32,uint32,uint32,uint32,uint32)"], [s]))) for s in samples]
+    leaves = [
+        web3.keccak(web3.keccak(encode(["(uint256,uint32,uint32,uint32,uint32,uint32,uint32)"], [s]))) for s in samples
+    ]
 
     def parent(a, b):
         return web3.keccak(min(a, b) + max(a, b))

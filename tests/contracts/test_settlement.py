@@ -148,7 +148,9 @@ def test_unreported_time_past_the_grace_earns_nothing_and_costs_nothing(market, 
     forward(HOUR)
     tx = market.book.settle(lease, {"from": people.stranger})
     assert event(tx, "LeaseFinalised").penalty == 0
-    assert event(market.book.collect(lease, people.tenant, {"from": people.tenant}), "LeaseCollected").amount == 200 * USD
+    assert (
+        event(market.book.collect(lease, people.tenant, {"from": people.tenant}), "LeaseCollected").amount == 200 * USD
+    )
 
 
 def test_attested_zero_earns_nothing_and_counts_against_the_sla(market, site):
@@ -216,7 +218,9 @@ def test_collecting_on_the_way_keeps_the_price_of_time_not_yet_settled(market, s
     assert market.settle(lease).rentTotal == 40 * USD
     # 4 hours settled at 80 less 40 of rent; 6 hours at 20 an hour are still held
     assert market.book.collectable(lease) == 40 * USD
-    assert event(market.book.collect(lease, people.dave, {"from": people.tenant}), "LeaseCollected").collected == 40 * USD
+    assert (
+        event(market.book.collect(lease, people.dave, {"from": people.tenant}), "LeaseCollected").collected == 40 * USD
+    )
     assert refused(market.book.collect, lease, people.dave, by=people.tenant) == ("LeaseBook_NothingToCollect", lease)
     market.owes_what_it_has()
 

@@ -430,7 +430,7 @@ def test_more_may_be_frozen_than_is_held(held, people):
     held.transfer(people.alice, 5, {"from": people.bob})
 
 
-# ------------------------------------------------------------------------------------------------------ forced transfers
+# ----------------------------------------------------------------------------------------------------- forced transfers
 
 
 def test_a_seizure_leaves_the_claimable(held, people, pay):

@@ -4,7 +4,6 @@ import pytest
 from brownie import web3
 from kit import (
     HOUR,
-    USD,
     ZERO,
     domain_of,
     event,
