@@ -207,7 +207,8 @@ class Market:
             time.sleep(0.001)
         if receipt["status"] == "0x0":
             trace = self.rpc("debug_traceTransaction", tx_hash, {"tracer": "callTracer"})
-            raise decoded_error(bytes.fromhex(trace.get("output", "0x")[2:]))
+            output = bytes.fromhex(trace.get("output", "0x")[2:])
+            raise decoded_error(output) if output else Reverted(trace.get("error", "no reason"))
         found: dict[str, Any] = receipt
         return found
 

@@ -108,10 +108,12 @@ def test_fold_and_formulas_say_what_every_view_says(market: Market, watch: Watch
 
 
 def test_meters_at_their_edges_hour_by_hour(market: Market, watch: Watch) -> None:
-    """Voids upon voids, a full ring, a gap and a lapse, with every view compared at and beside each hour."""
+    """Voids upon voids, a full ring, a gap, a lapse, a lease that never runs: every view, at and beside each hour."""
     site = market.register_site(64)
     market.post_bond(site, 20_000 * USD)
     listing = market.list(site)
+    never = market.open(market.list(site, from_=market.now + 30 * HOUR), 4, 10 * HOUR)
+    market.reclaim(never)
     voided, crowded, silent = (market.open(listing, gpus, 40 * HOUR) for gpus in (5, 3, 2))
     first = market.now // HOUR
     market.mine((first + 20) * HOUR)
@@ -121,18 +123,19 @@ def test_meters_at_their_edges_hour_by_hour(market: Market, watch: Watch) -> Non
     assert market.call("UsageMeter", "checkpointsOf", crowded)[0] == 8
     watch.compare()
     # The second void reaches less far than the first: all that the first opened stays open for a grace.
-    for hours in (3, 2):
+    for _ in range(2):
         market.void(voided, first)
-        market.report(voided, hours=hours)
+        market.report(voided, hours=3)
         watch.compare()
+    voided_at = watch.mirror.table("meter")[voided,]["voided_at"]
     market.void(crowded, first + 6)
     market.report(crowded, hours=3, from_epoch=first + 8, available=0)
-    for hour in range(21, 72):
-        for beside in (-1, 0, 1):
-            market.mine((first + hour) * HOUR + beside)
-            watch.compare()
-        if hour % 7 == 0:
-            for lease in (voided, crowded, silent):
+    edges = [(first + hour) * HOUR for hour in range(21, 72)]
+    for at in sorted({edge + beside for edge in (*edges, voided_at + DAY) for beside in (-1, 0, 1)}):
+        market.mine(max(at, market.now + 1))
+        watch.compare()
+        if at // HOUR % 7 == 0:
+            for lease in (voided, crowded, silent, never):
                 settle_if_due(market, lease)
     assert {row["finalised"] for row in watch.mirror.table("lease").values()} == {True}
 
