@@ -411,7 +411,11 @@ def test_a_step_that_sends_nothing_is_refused(api: Api, planned: tuple[dict[str,
     problem(submit(api, plan, raw, "step9"), 400, "plan_mismatch")
 
 
-@pytest.mark.parametrize("raw", ["0x02", "0x02c0", "0xf8", "0x" + "00" * 100, "0x02" + "c1" * 5000, "0x03c0"])
+@pytest.mark.parametrize(
+    "raw",
+    ["0x02", "0x02c0", "0xf8", "0x" + "00" * 100, "0x02" + "c1" * 5000, "0x03c0"],
+    ids=["empty", "no fields", "legacy", "zeros", "nested", "another type"],
+)
 def test_bytes_that_are_no_transaction_are_refused(api: Api, planned: tuple[dict[str, Any], str], raw: str) -> None:
     problem(submit(api, planned[0], raw), 400, "invalid_request")
 
