@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ import pytest
 
 from backend.app import create_app
 from backend.settings import Settings
-from scripts.launch import Postgres
+from scripts.launch import Postgres, child, free_port, python
 from tests.backend.conftest import Api, eventually, problem, serving
 
 HUGE = "9" * 66
@@ -313,6 +315,46 @@ def test_a_database_that_is_away_is_not_ready(api: Api) -> None:
         problem(http.get("/v1/sites"), 503, "not_ready")
         problem(http.get("/readyz"), 503, "not_ready")
         assert http.get("/metrics").status_code == 200
+
+
+def test_the_mirror_is_read_where_its_replica_is(api: Api) -> None:
+    away = "postgresql://nobody:none@127.0.0.1:9/none"
+    with serving(create_app(settings(api, database_read_url=away))) as base, httpx.Client(base_url=base) as http:
+        problem(http.get("/v1/sites"), 503, "not_ready")
+        body = {"account": api.market.address("stranger")}
+        assert http.post("/v1/leases/4/settle", json=body).status_code in {201, 422}
+
+
+def test_the_command_serves_and_says_what_is_missing(api: Api, tmp_path: Path) -> None:
+    env = {
+        "DATABASE_URL": api.settings.database_url,
+        "DRAKEWELL_RPC_URL": api.settings.rpc_url,
+        "DRAKEWELL_DEPLOYMENT": str(api.settings.deployment),
+    }
+    port = free_port()
+
+    def ready() -> bool:
+        try:
+            return httpx.get(f"http://127.0.0.1:{port}/readyz").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    with child(python("backend", "--port", str(port)), folder=tmp_path, name="api", env=env, ready=ready) as process:
+        assert httpx.get(f"http://127.0.0.1:{port}/v1/sites/1").status_code == 200
+    assert process.returncode in {0, -15}
+    lines = [json.loads(line) for line in (tmp_path / "api.log").read_text().splitlines()]
+    assert any(line.get("route") == "/v1/sites/{site_id}" and line["request_id"] for line in lines)
+
+    missing = subprocess.run(
+        python("backend"),
+        env={**os.environ, **env, "DRAKEWELL_DEPLOYMENT": str(tmp_path / "none.json")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert missing.returncode == 1
+    assert "no deployment at" in missing.stderr
+    assert "Traceback" not in missing.stderr
 
 
 def test_logs_are_json_with_the_request(api: Api, caplog: pytest.LogCaptureFixture) -> None:
