@@ -71,27 +71,29 @@ def rebuild(connection: psycopg.Connection[Any], sqlalchemy_url: str) -> None:
         schema.drop_mirror(making, BESIDE)
         schema.create_mirror(making, BESIDE)
     for chain in found:
-        fold_again(connection, chain, BESIDE)
+        fold_again(connection, connection, chain, BESIDE)
     with engine.begin() as swapping:
         schema.swap_mirror(swapping, BESIDE)
 
 
-def fold_again(connection: psycopg.Connection[Any], chain: Chain, schema: str, source: str = "mirror") -> Store:
-    """Fold a chain's raw logs of the mirror ``source`` into the empty mirror ``schema``.
+def fold_again(
+    source: psycopg.Connection[Any], connection: psycopg.Connection[Any], chain: Chain, schema: str
+) -> Store:
+    """Fold the raw logs that ``source`` reads in the mirror into the empty mirror ``schema``.
 
     Raises:
         BadMirror: blocks are missing.
         FoldError: the logs contradict the books.
     """
     store = Store(connection, chain.chain_id, Fold(chain.genesis()), chain.genesis(), schema)
-    row = connection.execute(
-        f"SELECT block_number, hash, parent_hash, time FROM {source}.header WHERE chain_id = %s AND block_number = %s",
+    row = source.execute(
+        "SELECT block_number, hash, parent_hash, time FROM mirror.header WHERE chain_id = %s AND block_number = %s",
         [chain.chain_id, chain.first_block - 1],
     ).fetchone()
     if row is None:
         raise BadMirror(f"the mirror lacks the header of block {chain.first_block - 1}, where it began")
     store.begin(chain.genesis_hash, chain.deployment, Header._make((*row, 0)))
-    for batch in _raw_batches(connection, chain, source):
+    for batch in _raw_batches(source, chain):
         try:
             store.apply(batch)
         except Moved as torn:
@@ -99,29 +101,29 @@ def fold_again(connection: psycopg.Connection[Any], chain: Chain, schema: str, s
     return store
 
 
-def _raw_batches(connection: psycopg.Connection[Any], chain: Chain, source: str) -> Iterator[Batch]:
+def _raw_batches(connection: psycopg.Connection[Any], chain: Chain) -> Iterator[Batch]:
     """Return what the mirror holds of a chain, as the node once gave it."""
     start = chain.first_block
-    while headers := _headers(connection, source, chain.chain_id, start):
-        yield from _cut(headers, _logs(connection, source, chain.chain_id, headers))
+    while headers := _headers(connection, chain.chain_id, start):
+        yield from _cut(headers, _logs(connection, chain.chain_id, headers))
         start = headers[-1].number + 1
 
 
-def _headers(connection: psycopg.Connection[Any], source: str, chain_id: int, start: int) -> list[Header]:
+def _headers(connection: psycopg.Connection[Any], chain_id: int, start: int) -> list[Header]:
     rows = connection.execute(
-        f"SELECT block_number, hash, parent_hash, time FROM {source}.header "
+        "SELECT block_number, hash, parent_hash, time FROM mirror.header "
         "WHERE chain_id = %s AND block_number >= %s ORDER BY block_number LIMIT %s",
         [chain_id, start, BLOCKS_A_READ],
     )
     return [Header._make((*row, 0)) for row in rows]
 
 
-def _logs(connection: psycopg.Connection[Any], source: str, chain_id: int, headers: list[Header]) -> list[Log]:
+def _logs(connection: psycopg.Connection[Any], chain_id: int, headers: list[Header]) -> list[Log]:
     times = {header.number: header.time for header in headers}
     rows = connection.execute(
         "SELECT l.block_number, l.log_index, l.tx_index, h.hash, lower(a.address), l.topics, l.data "
-        f"FROM {source}.raw_log l JOIN {source}.address a ON a.chain_id = l.chain_id AND a.id = l.address "
-        f"JOIN {source}.hash h ON h.chain_id = l.chain_id AND h.id = l.tx_hash "
+        "FROM mirror.raw_log l JOIN mirror.address a ON a.chain_id = l.chain_id AND a.id = l.address "
+        "JOIN mirror.hash h ON h.chain_id = l.chain_id AND h.id = l.tx_hash "
         "WHERE l.chain_id = %s AND l.block_number BETWEEN %s AND %s ORDER BY l.block_number, l.log_index",
         [chain_id, headers[0].number, headers[-1].number],
     )

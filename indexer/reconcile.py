@@ -287,25 +287,32 @@ class Reconciler:
 
     def _compare(self, books: list[tuple[Cursor, list[Account], str]]) -> list[Result]:
         """Ask the node for all accounts of all blocks at once."""
-        asked = [[self._question(account, block.hash) for account in accounts] for block, accounts, _ in books]
-        calls = [question.call for questions in asked for question in questions]
-        answers = iter(self.node.try_batch(calls))
+        asked = [self._questions(block, accounts) for block, accounts, _ in books]
+        answers = iter(self.node.try_batch([question.call for questions, _ in asked for question in questions]))
         results = []
-        for (block, _, kind), questions in zip(books, asked, strict=True):
+        for (block, _, kind), (questions, unreadable) in zip(books, asked, strict=True):
             differences: list[Difference] = []
-            error = None
-            for question, answer in [(question, next(answers)) for question in questions]:
+            error = unreadable
+            for question in questions:
+                answer = next(answers)
                 if isinstance(answer, Refused) and answer.code != REVERTED:
-                    error = f"state_unavailable: {answer}"
+                    error = answer
                     continue
                 # what reverts is not there, and holds nothing
                 chain = question.amount(result(question.view, "0x" if isinstance(answer, Refused) else answer))
-                name, token, books_ = question.account
-                if chain != books_:
-                    differences.append({"account": name, "token": token, "books": str(books_), "chain": str(chain)})
+                name, token, said = question.account
+                if chain != said:
+                    differences.append({"account": name, "token": token, "books": str(said), "chain": str(chain)})
             compared = 0 if error else len(questions)
-            results.append(Result(block.number, block.hash, kind, compared, differences, len(questions), error))
+            why = f"state_unavailable: {error}" if error else None
+            results.append(Result(block.number, block.hash, kind, compared, differences, len(questions), why))
         return results
+
+    def _questions(self, block: Cursor, accounts: list[Account]) -> tuple[list[Question], Refused | None]:
+        try:
+            return [self._question(account, block.hash) for account in accounts], None
+        except Refused as refused:  # what was there before the books cannot be read any more
+            return [], refused
 
     def _question(self, account: Account, block_hash: str) -> Question:
         kind, _, subject = account.name.partition(":")

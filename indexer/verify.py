@@ -2,8 +2,7 @@
 
 The live mirror is compared with one folded again from its raw logs (so it is a function of them alone) and with one
 fetched again from the node (so nothing is missing or was added), each built in a schema beside it. The digest of a
-table is SHA-256 over its rows in key order, ids and all: the dictionaries are tables among them, so equal ids have equal
-texts.
+table is SHA-256 over its rows in key order, ids and all: dictionaries are among them, so equal ids mean equal texts.
 """
 
 from __future__ import annotations
@@ -27,12 +26,10 @@ from indexer.rebuild import Chain, chains, fold_again
 from indexer.rpc import Call, Node, open_node
 from indexer.settings import Settings
 from indexer.source import Header, Source, header
-from indexer.store import Store, connect
+from indexer.store import Cursor, Store, connect
 
 FOLDED = "verify_folded"
 FETCHED = "verify_fetched"
-#: The live mirror as it was when the check began, so that `follow` may run on.
-LIVE = "verify_live"
 
 Say = Callable[[str], None]
 
@@ -54,15 +51,22 @@ def verify(settings: Settings, allow_empty: frozenset[str], say: Say) -> list[st
     """
     chain_id = deployments.load(settings.deployment).chain_id
     engine = create_engine(settings.sqlalchemy_url, poolclass=NullPool)
-    with open_node(settings) as node, connect(settings.database_url) as connection:
-        chain = next((each for each in chains(connection) if each.chain_id == chain_id), None)
+    url = settings.database_url
+    with open_node(settings) as node, connect(url) as live, connect(url) as built, live.transaction():
+        # one snapshot from here to the end: `follow` may run on
+        live.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        chain = next((each for each in chains(live) if each.chain_id == chain_id), None)
         if chain is None:
             raise BadMirror(f"the database has no mirror of chain {chain_id}: run `python -m indexer follow` first")
+        store = Store(live, chain_id, Fold(chain.genesis()), chain.genesis())
+        head = store.cursor()
+        if head is None:
+            raise BadMirror(f"the mirror of chain {chain_id} has no cursor")
         with _beside(engine):
-            _freeze(connection, chain)
-            faults = _build(connection, chain, node, settings)
-            faults += _compare(connection, chain, allow_empty, say)
-            faults += _storage(connection, chain, node, say)
+            faults = _fold(live, built, chain)
+            faults += _fetch(built, chain, node, settings, head)
+            faults += _compare(live, built, chain, allow_empty, say)
+        faults += _storage(store, chain, node, head, say)
     return faults
 
 
@@ -74,77 +78,91 @@ def _beside(engine: Engine) -> Iterator[None]:
     """Make the empty mirrors, and drop them at the end."""
     try:
         with engine.begin() as making:
-            for name in (LIVE, FOLDED, FETCHED):
+            for name in (FOLDED, FETCHED):
                 schema.drop_mirror(making, name)
                 schema.create_mirror(making, name)
         yield
     finally:
         with engine.begin() as dropping:
-            for name in (LIVE, FOLDED, FETCHED):
+            for name in (FOLDED, FETCHED):
                 schema.drop_mirror(dropping, name)
 
 
-def _freeze(connection: psycopg.Connection[Any], chain: Chain) -> None:
-    """Copy the live mirror in one snapshot: the other two are made of this copy and of its blocks."""
-    with connection.transaction():
-        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-        for table in schema.mirror_tables:
-            connection.execute(
-                f'INSERT INTO {LIVE}."{table.name}" SELECT * FROM mirror."{table.name}" WHERE chain_id = %s',
-                [chain.chain_id],
-            )
-
-
-def _build(connection: psycopg.Connection[Any], chain: Chain, node: Node, settings: Settings) -> list[str]:
-    faults = []
+def _fold(live: psycopg.Connection[Any], built: psycopg.Connection[Any], chain: Chain) -> list[str]:
     try:
-        fold_again(connection, chain, FOLDED, source=LIVE)
+        fold_again(live, built, chain, FOLDED)
     except (FoldError, BadMirror) as error:
-        faults.append(f"the raw logs cannot be folded again: {error}")
-    last, expected = _head(connection, chain)
-    if header(node.call("eth_getBlockByNumber", hex(last), False)).hash != expected:
-        raise BadMirror(
-            f"the node has another block {last}: wait until `follow` has mended the reorg, then verify again"
-        )
-    try:
-        _fetch_again(connection, chain, node, settings, last)
-    except FoldError as error:
-        faults.append(f"what the node says cannot be folded: {error}")
-    return faults
+        return [f"the raw logs cannot be folded again: {error}"]
+    return []
 
 
-def _fetch_again(connection: psycopg.Connection[Any], chain: Chain, node: Node, settings: Settings, last: int) -> None:
-    store = Store(connection, chain.chain_id, Fold(chain.genesis()), chain.genesis(), FETCHED)
+def _fetch(built: psycopg.Connection[Any], chain: Chain, node: Node, settings: Settings, head: Cursor) -> list[str]:
+    if header(node.call("eth_getBlockByNumber", hex(head.number), False)).hash != head.hash:
+        raise BadMirror(f"the node has another block {head.number}: verify again when `follow` has mended the reorg")
+    store = Store(built, chain.chain_id, Fold(chain.genesis()), chain.genesis(), FETCHED)
     anchor: Header = header(node.call("eth_getBlockByNumber", hex(chain.first_block - 1), False))
     store.begin(header(node.call("eth_getBlockByNumber", "0x0", False)).hash, chain.deployment, anchor)
     source, ranges = Source(node, store.watch), Ranges(settings)
     first = chain.first_block
-    while first <= last:
-        batch = ranges.fetch(source, first, last)
-        store.apply(batch)
-        first = batch.headers[-1].number + 1
+    try:
+        while first <= head.number:
+            batch = ranges.fetch(source, first, head.number)
+            store.apply(batch)
+            first = batch.headers[-1].number + 1
+    except FoldError as error:
+        return [f"what the node says cannot be folded: {error}"]
+    return []
 
 
 # ------------------------------------------------------------------ comparing tables
 
 
-def _compare(connection: psycopg.Connection[Any], chain: Chain, allow_empty: frozenset[str], say: Say) -> list[str]:
+def _compare(
+    live: psycopg.Connection[Any],
+    built: psycopg.Connection[Any],
+    chain: Chain,
+    allow_empty: frozenset[str],
+    say: Say,
+) -> list[str]:
     faults = []
     say(f"{'table':<24}{'rows':>9}  {'live':<18}{'folded again':<18}{'fetched again':<18}")
     for table in schema.mirror_tables:
-        digests = [digest(connection, name, table.name, chain.chain_id) for name in (LIVE, FOLDED, FETCHED)]
-        live, folded, fetched = digests
-        cells = "".join(f"{each.sha256[:16]:<18}" for each in digests)
-        wrong = [name for name, other in (("folded again", folded), ("fetched again", fetched)) if other != live]
-        say(f"{table.name:<24}{live.rows:>9}  {cells}{'DIFFERS' if wrong else 'equal'}")
-        for name, other in (("folded again", folded), ("fetched again", fetched)):
-            if other != live:
-                faults.append(f"{table.name}: the live mirror has {live.rows} rows, {name} it has {other.rows} others")
-        if not live.rows and table.name not in allow_empty:
+        mine = digest(live, "mirror", table.name, chain.chain_id)
+        others = {name: digest(built, beside, table.name, chain.chain_id) for name, beside in _OTHERS.items()}
+        cells = "".join(f"{each.sha256[:16]:<18}" for each in (mine, *others.values()))
+        wrong = {name: other for name, other in others.items() if other != mine}
+        say(f"{table.name:<24}{mine.rows:>9}  {cells}{'DIFFERS' if wrong else 'equal'}")
+        faults += [
+            f"{table.name}: the live mirror has {mine.rows} rows, {name} it has {other.rows}, and they differ"
+            for name, other in wrong.items()
+        ]
+        if not mine.rows and table.name not in allow_empty:
             faults.append(f"{table.name} is empty: nothing was compared (--allow-empty {table.name} if that can be)")
-    faults += _accounts(connection, "folded again", FOLDED)
-    faults += _accounts(connection, "fetched again", FETCHED)
+    mine_by_account = _turnover(live, "mirror", chain.chain_id)
+    for name, beside in _OTHERS.items():
+        found = _turnover(built, beside, chain.chain_id)
+        for account in sorted(mine_by_account.keys() | found.keys()):
+            if mine_by_account.get(account) != found.get(account):
+                sums = f"the live mirror has {mine_by_account.get(account)}, {name} {found.get(account)}"
+                faults.append(f"account {account[0]} in {account[1]}: (postings, sum, last balance) {sums}")
     return faults
+
+
+_OTHERS = {"folded again": FOLDED, "fetched again": FETCHED}
+
+
+def _turnover(
+    connection: psycopg.Connection[Any], mirror: str, chain_id: int
+) -> dict[tuple[str, str], tuple[int, ...]]:
+    """Return (postings, sum, last balance) by account and token, to name the accounts that differ."""
+    rows = connection.execute(
+        "SELECT a.name, lower(t.address), count(*), sum(p.amount), "
+        "(array_agg(p.balance ORDER BY p.block_number DESC, p.log_index DESC, p.ordinal DESC))[1] "
+        f"FROM {mirror}.posting p JOIN {mirror}.account a ON a.chain_id = p.chain_id AND a.id = p.account "
+        f"JOIN {mirror}.address t ON t.chain_id = p.chain_id AND t.id = p.token WHERE p.chain_id = %s GROUP BY 1, 2",
+        [chain_id],
+    )
+    return {(name, token): tuple(sums) for name, token, *sums in rows}
 
 
 def digest(connection: psycopg.Connection[Any], schema_name: str, table: str, chain_id: int) -> Digest:
@@ -165,26 +183,6 @@ def digest(connection: psycopg.Connection[Any], schema_name: str, table: str, ch
     return Digest(rows, sha.hexdigest())
 
 
-def _accounts(connection: psycopg.Connection[Any], name: str, other: str) -> list[str]:
-    """Name the accounts whose postings differ."""
-    sums = (
-        "SELECT a.name, lower(t.address) AS token, count(*) AS postings, sum(p.amount) AS total, "
-        "sum(p.balance * p.log_index) AS balances FROM {s}.posting p "
-        "JOIN {s}.account a USING (chain_id) JOIN {s}.address t USING (chain_id) "
-        "WHERE a.id = p.account AND t.id = p.token GROUP BY 1, 2"
-    )
-    rows = connection.execute(
-        f"SELECT coalesce(l.name, o.name), coalesce(l.token, o.token), l.total, o.total "
-        f"FROM ({sums.replace('{s}', LIVE)}) l FULL JOIN ({sums.replace('{s}', other)}) o "
-        "ON o.name = l.name AND o.token = l.token "
-        "WHERE (l.postings, l.total, l.balances) IS DISTINCT FROM (o.postings, o.total, o.balances) ORDER BY 1"
-    )
-    return [
-        f"account {account} in {token}: the live mirror sums to {live}, {name} to {found}"
-        for account, token, live, found in rows
-    ]
-
-
 # ------------------------------------------------------------------ contract storage
 
 
@@ -197,10 +195,8 @@ class Claim(NamedTuple):
     fields: dict[str, Any]
 
 
-def _storage(connection: psycopg.Connection[Any], chain: Chain, node: Node, say: Say) -> list[str]:
+def _storage(store: Store, chain: Chain, node: Node, head: Cursor, say: Say) -> list[str]:
     """Compare each site, listing, lease and holding with what its contract stores at the mirror's newest block."""
-    _, block_hash = _head(connection, chain)
-    store = Store(connection, chain.chain_id, Fold(chain.genesis()), chain.genesis(), LIVE)
     faults = []
     for table, claims in (
         ("site", _sites),
@@ -208,7 +204,7 @@ def _storage(connection: psycopg.Connection[Any], chain: Chain, node: Node, say:
         ("lease", _leases),
         ("holding", _holdings),
     ):
-        asked = list(claims(_rows(store, table), chain, block_hash))
+        asked = list(claims(_rows(store, table), chain, head.hash))
         wrong = 0
         for claim, answer in zip(asked, node.try_batch([claim.call for claim in asked]), strict=True):
             if isinstance(answer, Refused):
@@ -233,7 +229,7 @@ def _rows(store: Store, table: str) -> list[dict[str, Any]]:
     keys: list[tuple[Any, ...]] = [
         tuple(row)
         for row in store.connection.execute(
-            f'SELECT {", ".join(declared.key)} FROM {LIVE}."{table}" WHERE chain_id = %s', [store.chain_id]
+            f'SELECT {", ".join(declared.key)} FROM mirror."{table}" WHERE chain_id = %s', [store.chain_id]
         )
     ]
     if declared.columns[declared.key[0]] == "address":
@@ -338,12 +334,3 @@ def _holdings(rows: list[dict[str, Any]], chain: Chain, block_hash: str) -> Iter
 def _camel(name: str) -> str:
     first, *rest = name.split("_")
     return first + "".join(part.capitalize() for part in rest)
-
-
-def _head(connection: psycopg.Connection[Any], chain: Chain) -> tuple[int, str]:
-    row = connection.execute(
-        f"SELECT block_number, block_hash FROM {LIVE}.cursor WHERE chain_id = %s", [chain.chain_id]
-    ).fetchone()
-    if row is None:
-        raise BadMirror("the mirror is empty")
-    return row[0], row[1]

@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,9 @@ MNEMONIC = "test test test test test test test test test test test junk"
 GAS = hex(12_000_000)
 
 Account.enable_unaudited_hdwallet_features()
+
+
+compiled = cache(build)  # once a run: another terminal may be changing the sources
 
 
 def canonical(part: dict[str, Any]) -> str:
@@ -51,7 +55,7 @@ class Market:
     """Deploys everything at once; `self.file` is the deployments file."""
 
     def __init__(self, node: Node, folder: Path):
-        build()
+        compiled()
         self.node = node
         accounts = [to_checksum_address(each) for each in node.rpc("eth_accounts")]
         self.admin, self.owner, self.tenant, self.investor, self.stranger, *self.attesters = accounts[:7]

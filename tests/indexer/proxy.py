@@ -11,11 +11,11 @@ from typing import Any
 Tamper = Callable[[str, list[Any], Any], Any]
 
 
-class Refusal(Exception):
+class RefusalError(Exception):
     """Raised by a tamper: the call is answered with this JSON-RPC error."""
 
 
-class Drop(Exception):
+class DropError(Exception):
     """Raised by a tamper: the connection is closed, or `status` answered."""
 
     def __init__(self, status: int | None = None):
@@ -40,7 +40,7 @@ class Proxy:
             self.calls.append(call["method"])
             try:
                 each["result"] = self.tamper(call["method"], call.get("params", []), each.get("result"))
-            except Refusal as refusal:
+            except RefusalError as refusal:
                 each.pop("result", None)
                 each["error"] = {"code": -32000, "message": str(refusal)}
         return found
@@ -58,7 +58,7 @@ def proxy(upstream: str) -> Iterator[Proxy]:
             try:
                 text = json.dumps(served.answer(body)).encode()
                 status = 200
-            except Drop as drop:
+            except DropError as drop:
                 if drop.status is None:
                     self.close_connection = True
                     self.connection.close()

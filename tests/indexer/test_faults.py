@@ -3,7 +3,7 @@
 import pytest
 from conftest import faults, following, rows, to_tip
 from market import USD, Market
-from proxy import Drop, Proxy, Refusal, proxy
+from proxy import DropError, Proxy, RefusalError, proxy
 
 from indexer.errors import BadAnswer, RpcError, Unreachable
 from indexer.follow import Follower
@@ -66,7 +66,7 @@ def test_an_unknown_error_for_long_ranges_shortens_them_and_ends(lying: tuple[Pr
         if method == "eth_getLogs" and "fromBlock" in params[0]:
             asked.append(int(params[0]["toBlock"], 16) - int(params[0]["fromBlock"], 16) + 1)
             if asked[-1] > 3:
-                raise Refusal("an error that no library has ever seen")
+                raise RefusalError("an error that no library has ever seen")
         return result
 
     between.tamper = limited
@@ -85,7 +85,7 @@ def test_failures_that_pass_are_tried_again(lying: tuple[Proxy, Settings], statu
     def now_and_then(method, params, result):
         count[0] += 1
         if count[0] % 40 == 0:
-            raise Drop(status)
+            raise DropError(status)
         return result
 
     between.tamper = now_and_then
@@ -96,7 +96,7 @@ def test_failures_that_pass_are_tried_again(lying: tuple[Proxy, Settings], statu
 
 def test_a_node_that_is_gone_is_said_to_be(market: Market, settings: Settings):
     gone = settings.model_copy(update={"rpc_url": "http://127.0.0.1:1"})
-    with pytest.raises(Unreachable, match="127.0.0.1:1"), following(gone):
+    with pytest.raises(Unreachable, match=r"127\.0\.0\.1:1"), following(gone):
         pass
 
 
@@ -126,7 +126,6 @@ def test_a_log_that_cannot_be_is_refused(market: Market, lying: tuple[Proxy, Set
         between.tamper = lambda method, params, result: result
         follower.store.reset()
         to_tip(follower)
-    assert faults(settings) == []
 
 
 def test_a_header_that_does_not_follow_its_parent_is_refused(lying: tuple[Proxy, Settings]):

@@ -62,7 +62,7 @@ def test_a_clone_is_read_from_its_first_log_whatever_range_it_falls_in(market: M
     share.send(market.owner, "transfer", market.investor, 10**23)
     share.send(market.stranger, "distribute", 7 * USD, 2, 1)
     with following(settings.model_copy(update={"max_range": before - gap})) as follower:
-        # the first range ends shortly before, at, or well before the block of the clone; the next was asked for meanwhile
+        # the first range ends at or before the clone's block; the next was asked for meanwhile
         follower.ranges.blocks = before - gap
         to_tip(follower)
     assert faults(settings) == []
@@ -177,6 +177,7 @@ def test_another_chain_is_refused_and_the_message_names_the_command(market: Mark
             reset(connection, 31337)
         follow_once(moved)
         assert faults(moved) == []
-    with anvil(accounts=10, chain_id=5) as node, pytest.raises(WrongChain, match="serves chain 5"):
-        with following(settings.model_copy(update={"rpc_url": node.url})):
+    with anvil(accounts=10, chain_id=5) as node:
+        foreign = settings.model_copy(update={"rpc_url": node.url})
+        with pytest.raises(WrongChain, match="serves chain 5"), following(foreign):
             pass

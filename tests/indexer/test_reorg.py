@@ -3,6 +3,8 @@
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -13,6 +15,13 @@ from indexer.errors import Halted, RpcError
 from indexer.reconcile import open_reconciler
 from indexer.settings import Settings
 from scripts.launch import anvil
+
+
+@pytest.fixture
+def market(tmp_path: Path) -> Iterator[Market]:
+    """A chain of its own: `anvil_reorg` loses the state of blocks before an `evm_revert`."""
+    with anvil(accounts=10) as node:
+        yield Market(node, tmp_path)
 
 
 def replace(market: Market, blocks: int) -> None:
@@ -126,7 +135,7 @@ def test_reorg_upon_reorg(market: Market, settings: Settings):
             market.share(site).send(market.stranger, "distribute", depth * USD, 1, 0)
             market.mine(depth)
             to_tip(follower)
-            replace(market, depth)
+            replace(market, depth + 1)
             market.usd.send(market.stranger, "transfer", market.book.address, depth)
             to_tip(follower)
     assert faults(settings) == []
@@ -168,7 +177,8 @@ def test_killed_inside_a_rollback_it_finishes_the_rollback_at_start(market: Mark
             holding.execute("SELECT 1 FROM mirror.cursor FOR UPDATE")  # the rollback's last statement waits for this
             replace(market, 5)
             deadline = time.monotonic() + 10
-            waiting = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'drakewell-indexer' AND wait_event = 'transactionid'"
+            ours = "application_name = 'drakewell-indexer' AND wait_event = 'transactionid'"
+            waiting = f"SELECT 1 FROM pg_stat_activity WHERE {ours}"
             while not rows(settings, waiting):
                 assert time.monotonic() < deadline, "no rollback is under way"
                 time.sleep(0.01)
