@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 import uvicorn
+from pydantic import ValidationError
 
 from backend.app import create_app
 from backend.kit import logs
@@ -20,12 +21,15 @@ def serve(
     Settings come from the environment: DATABASE_URL, DATABASE_READ_URL, DRAKEWELL_RPC_URL, DRAKEWELL_DEPLOYMENT,
     DRAKEWELL_PLAN_SECRET (the same in every process behind one address) and the other fields of `backend.settings`.
     """
-    settings = Settings()  # type: ignore[call-arg]  # from the environment
-    logs.install(settings.log_level)
     try:
+        settings = Settings()  # type: ignore[call-arg]  # from the environment
         app = create_app(settings)
+    except ValidationError as error:
+        fields = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+        raise SystemExit(f"backend: settings: {fields}") from error
     except SettingsError as error:
         raise SystemExit(f"backend: {error}") from error
+    logs.install(settings.log_level)
     uvicorn.run(
         app, host=host or settings.host, port=settings.port if port is None else port, log_config=None, access_log=False
     )

@@ -64,10 +64,12 @@ def get_lease(services: Services, lease_id: Id32, at: AsOf = None) -> Any:
     responses=LOGS_OF,
     operation_id="list_lease_settlements",
 )
-def list_settlements(services: Services, asked: Paging, lease_id: Id32, finality: Finality = None) -> Any:
-    """The lease's settlements in the order of the chain."""
+def list_settlements(
+    services: Services, asked: Paging, lease_id: Id32, finality: Finality = None, at: AsOf = None
+) -> Any:
+    """The lease's settlements in the order of the chain, as of any block."""
     table = tables["settlement"]
-    with services.mirror.view() as view:
+    with services.mirror.view(at) as view:
         service.lease(view, lease_id)
         return view.logs(table, asked, finality, table.c.lease_id == lease_id)
 
@@ -75,10 +77,10 @@ def list_settlements(services: Services, asked: Paging, lease_id: Id32, finality
 @reading.get(
     "/leases/{lease_id}/events", response_model=Page[LeaseEvent], responses=LOGS_OF, operation_id="list_lease_events"
 )
-def list_events(services: Services, asked: Paging, lease_id: Id32, finality: Finality = None) -> Any:
-    """The lease's history in the order of the chain."""
+def list_events(services: Services, asked: Paging, lease_id: Id32, finality: Finality = None, at: AsOf = None) -> Any:
+    """The lease's history in the order of the chain, as of any block."""
     table = tables["lease_event"]
-    with services.mirror.view() as view:
+    with services.mirror.view(at) as view:
         service.lease(view, lease_id)
         page = view.logs(table, asked, finality, table.c.lease_id == lease_id)
         return {**page, "data": [{**row, "end": row["end_at"]} for row in page["data"]]}

@@ -73,13 +73,15 @@ def get_holder(services: Services, site_id: Id32, account: Address, at: AsOf = N
 def list_distributions(
     services: Services,
     asked: Paging,
+    *,
     site_id: Id32,
     source: Annotated[Source | None, Query()] = None,
     finality: Finality = None,
+    at: AsOf = None,
 ) -> Any:
-    """Revenue that came to a site's shares, in the order of the chain."""
+    """Revenue that came to a site's shares, in the order of the chain, as of any block."""
     table = tables["distribution"]
-    with services.mirror.view() as view:
+    with services.mirror.view(at) as view:
         of = service.offering(view, site_id)
         wanted = [view.equal(table, "share", of["share"])]
         if source is not None:

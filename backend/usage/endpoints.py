@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import Query
 from starlette.responses import Response
 
-from backend.kit.deps import Paging
+from backend.kit.deps import AsOf, Paging
 from backend.kit.pages import One, Page
 from backend.kit.problems import NotFound, declared
 from backend.kit.types import Id, Id32
@@ -21,17 +21,17 @@ _KEY = ("report_id", "lease_id")
 
 
 @reading.get("/leases/{lease_id}/usage", response_model=Page[Usage], responses=_404, operation_id="list_lease_usage")
-def list_lease_usage(services: Services, asked: Paging, lease_id: Id32) -> Any:
-    """What the meters attested of a lease, report by report."""
-    with services.mirror.view() as view:
+def list_lease_usage(services: Services, asked: Paging, lease_id: Id32, at: AsOf = None) -> Any:
+    """What the meters attested of a lease, report by report, as of any block."""
+    with services.mirror.view(at) as view:
         view.need("lease", "lease", lease_id=lease_id)
         return view.page(asked, repository.usage_page(view, asked, "lease_id", lease_id), *_KEY)
 
 
 @reading.get("/sites/{site_id}/usage", response_model=Page[Usage], responses=_404, operation_id="list_site_usage")
-def list_site_usage(services: Services, asked: Paging, site_id: Id32) -> Any:
-    """What the meters attested of a site's leases, report by report."""
-    with services.mirror.view() as view:
+def list_site_usage(services: Services, asked: Paging, site_id: Id32, at: AsOf = None) -> Any:
+    """What the meters attested of a site's leases, report by report, as of any block."""
+    with services.mirror.view(at) as view:
         view.need("site", "site", site_id=site_id)
         return view.page(asked, repository.usage_page(view, asked, "site_id", site_id), *_KEY)
 

@@ -13,9 +13,15 @@ report = tables["report"]
 
 def usage_page(view: View, asked: Asked, column: str, value: int) -> list[Row]:
     """Return `limit + 1` rows of usage of a lease or a site, in the order of the reports."""
+    after = asked.after(INT, INT)
+    if view.past:
+        rows = view.rows("usage", lambda table: table.c[column] == value)
+        rows.sort(key=lambda row: (row["report_id"], row["lease_id"]))
+        left = [row for row in rows if after is None or (row["report_id"], row["lease_id"]) > after[0]]
+        return left[: asked.limit + 1]
     query = view.current("usage", usage.c[column] == value)
     key = (usage.c.report_id, usage.c.lease_id)
-    if (after := asked.after(INT, INT)) is not None:
+    if after is not None:
         query = query.where(tuple_(*key) > tuple_(*after[0]))
     return view.session.rows(query.order_by(*key).limit(asked.limit + 1))
 

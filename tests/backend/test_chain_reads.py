@@ -261,6 +261,28 @@ def test_what_was_read_as_the_chain_ran_is_read_again(api: Api) -> None:
     assert absent < 20 * len(api.story["paths"]) / 2
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/leases/1/usage",
+        "/v1/sites/1/usage",
+        "/v1/leases/1/settlements",
+        "/v1/leases/1/events",
+        "/v1/shares/1/distributions",
+    ],
+)
+def test_histories_have_a_past(api: Api, path: str) -> None:
+    now = pages(api, path)
+    blocks = sorted(api.story["recorded"])
+    counts = []
+    for block in blocks[len(blocks) // 2 :: 5]:
+        rows = pages(api, path, as_of_block=block, limit=3)
+        assert rows == now[: len(rows)]
+        counts.append(len(rows))
+    assert counts == sorted(counts)
+    assert counts[0] < len(now)
+
+
 def test_only_reads_with_a_key_have_a_past(api: Api) -> None:
     for path in ("/v1/sites", "/v1/listings", "/v1/leases", "/v1/ledger/journal", "/v1/status", "/v1/payouts"):
         problem(api.http.get(path, params={"as_of_block": 5}), 400, "not_historical")
