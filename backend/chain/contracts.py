@@ -15,6 +15,7 @@ from backend.kit.types import ZERO_ADDRESS, checksummed
 # Enough for any fee, so that a sender without ETH is told by the plan's `gas` issue and not by a failing simulation.
 SIMULATION_WEI = hex(10**24)
 SIMULATION_GAS = hex(16_000_000)
+KNOWN_ADDRESSES = 4096
 
 
 @dataclass(frozen=True)
@@ -181,6 +182,8 @@ class Contracts:
         if address in made:
             return "CapacityShare"
         if key not in self._shares:
+            if len(self._shares) >= KNOWN_ADDRESSES:
+                self._shares.clear()  # of strangers' transactions: there is no end of them
             ask = Call("CapacityShare", key, "leaseBook", {})
             answer = self.node.try_batch([("eth_call", [{"to": key, "data": ask.data}, "latest"])])[0]
             book = self.deployment.address("LeaseBook")

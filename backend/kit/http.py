@@ -17,6 +17,8 @@ from backend.kit.problems import BodyTooLarge, Problem, RateLimited, answer
 logger = logging.getLogger("backend.http")
 
 MAX_BODY_BYTES = 512 * 1024
+#: What a metric may be labelled with: a caller may send any word as a method.
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 UNLIMITED = frozenset({"/healthz", "/readyz", "/metrics"})
 _GIVEN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -78,7 +80,8 @@ class Envelope:
 
     def _record(self, scope: Scope, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "unmatched")
-        self.metrics.requests.labels(scope["method"], route, str(status)).observe(seconds)
+        method = scope["method"] if scope["method"] in METHODS else "OTHER"
+        self.metrics.requests.labels(method, route, str(status)).observe(seconds)
         fields = {
             "method": scope["method"],
             "path": scope["path"],
