@@ -581,9 +581,12 @@ contract LeaseBook is ILeaseBook, ERC721, AccessManaged, ReentrancyGuardTransien
     // ------------------------------------------------------------------ views
 
     /// @inheritdoc ILeaseBook
-    function quote(uint256 listingId, uint24 gpus, uint32 term) external view returns (Quote memory) {
+    function quote(uint256 listingId, uint24 gpus, uint32 term) external view returns (Quote memory q) {
         _listing(listingId);
-        return _quote(listingId, gpus, term);
+        q = _quote(listingId, gpus, term);
+        Terms storage t = _store.terms[listingId][q.version];
+        uint256 penalty = LeaseMath.penaltyDown(q.price, uint256(gpus) * term, 0, t.slaBps, t.penaltyBps);
+        q.maxPenalty = Math.min(q.bond, penalty);
     }
 
     /// @inheritdoc ILeaseBook
@@ -812,7 +815,7 @@ contract LeaseBook is ILeaseBook, ERC721, AccessManaged, ReentrancyGuardTransien
         over = block.timestamp >= end || end == l.start;
     }
 
-    /// @dev What `gpus` of a listing cost now over `term`; the one source for `quote` and `open`.
+    /// @dev What `gpus` of a listing cost now over `term`; the one source for `quote` and `open`. Leaves `maxPenalty` out.
     function _quote(uint256 listingId, uint24 gpus, uint32 term) private view returns (Quote memory q) {
         ListingState storage listing = _store.listings[listingId];
         SiteState storage site = _store.sites[listing.siteId];
@@ -832,8 +835,6 @@ contract LeaseBook is ILeaseBook, ERC721, AccessManaged, ReentrancyGuardTransien
         q.maxDeposit = LeaseMath.costUp(q.price, uint256(gpus) * term);
         q.bond = uint256(gpus) * listing.bondPerGpu;
         q.bondFree = site.bond - site.lockedBond;
-        q.maxPenalty =
-            Math.min(q.bond, LeaseMath.penaltyDown(q.price, uint256(gpus) * term, 0, t.slaBps, t.penaltyBps));
     }
 
     /// @dev Penalty, and the lease's locked bond that bounds it: what compensation left of it.

@@ -306,7 +306,8 @@ interface ILeaseBook {
     function settleMany(uint256[] calldata leaseIds) external;
     /// @notice Frees the GPUs of an ended lease; by anyone.
     function release(uint256 leaseId) external;
-    /// @notice Pays the holder what exceeds the price of time not yet settled; burns the token when all is paid.
+    /// @notice Pays what exceeds the price of time not yet settled to `to`, for the holder or whom he approved; burns the
+    /// token when all is paid.
     function collect(uint256 leaseId, address to) external returns (uint256 amount);
     /// @notice Sends a site's deferred shares' part again; by anyone.
     function pushShares(uint256 siteId) external;
@@ -315,6 +316,7 @@ interface ILeaseBook {
     // ----------------------------------------------------------------- policy
 
     function setFee(uint16 feeBps) external;
+    /// @notice A token taken off the list stops new sites and leases; all that is open in it runs on.
     function setTokenAllowed(address token, bool allowed) external;
     function setEntriesPaused(bool paused) external;
     function withdrawFees(address token, address to) external returns (uint256 amount);

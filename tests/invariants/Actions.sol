@@ -10,7 +10,7 @@ import {VM} from "./Vm.sol";
 import {World} from "./World.sol";
 
 /// @notice What people do: two site owners, four members who rent and invest, a stranger who only rents. Each action takes a
-/// seed and bounds it to what can succeed; one that finds nothing to do reverts, and forge's table shows it as such.
+/// seed and bounds it to what can succeed; `idleOf` counts those that found nothing to do. None reverts.
 /// @dev An exit that is due and refused, or an entry that should be refused and is not, is kept in `broken`.
 abstract contract Actions is World {
     /// @dev One report that counts, or was voided, as this model saw it.
@@ -23,9 +23,11 @@ abstract contract Actions is World {
 
     uint256 internal constant SITES = 2;
 
-    string public broken;
-    uint256 public successes;
-    mapping(bytes4 action => uint256) public successesOf;
+    string internal broken;
+    uint256 internal calls;
+    uint256 internal idle;
+    mapping(bytes4 action => uint256) internal callsOf;
+    mapping(bytes4 action => uint256) internal idleOf;
 
     address[2] internal owners;
     address[] internal users;
@@ -45,12 +47,11 @@ abstract contract Actions is World {
     uint256 internal feesWithdrawn;
 
     modifier action() {
+        ++calls;
+        ++callsOf[msg.sig];
         _;
-        ++successes;
-        ++successesOf[msg.sig];
+        _watch();
     }
-
-    error NothingToDo();
 
     function setUp() public {
         _deploy();
@@ -83,32 +84,38 @@ abstract contract Actions is World {
     /// @notice A new listing; or, where the site is full, a changed or withdrawn one.
     function list(uint256 seed) external action {
         uint256 siteId = 1 + seed % SITES;
+        bool paused = book.entriesPaused();
         VM.prank(owners[siteId - 1]);
         try book.list(siteId, _randomTerms(seed >> 8, uint24(1 + (seed >> 16) % 12))) {
+            if (paused) _break("listed while paused");
             return;
         } catch {}
         for (uint256 i; i < book.listingCount(); ++i) {
-            uint256 id = 1 + (seed + i) % book.listingCount();
+            uint256 id = 1 + (seed % 1e18 + i) % book.listingCount();
             Listing memory l = book.listingOf(id);
             if (l.siteId != siteId || l.withdrawn) continue;
             Terms memory terms = book.termsOf(id, l.version);
             terms.ceilingPrice = uint72(terms.floorPrice + seed % 3e6);
             terms.until += 1 hours;
             VM.prank(owners[siteId - 1]);
-            return seed % 4 == 0 ? book.withdrawListing(id) : book.amend(id, terms);
+            if (seed % 4 == 0) return book.withdrawListing(id);
+            try book.amend(id, terms) {
+                if (paused) _break("amended while paused");
+                return;
+            } catch {}
         }
-        revert NothingToDo();
+        _nothing();
     }
 
     function open(uint256 seed) external action {
         address tenant = _user(seed, true);
         for (uint256 i; i < book.listingCount(); ++i) {
-            uint256 id = 1 + (seed + i) % book.listingCount();
+            uint256 id = 1 + (seed % 1e18 + i) % book.listingCount();
             Listing memory l = book.listingOf(id);
             Terms memory terms = book.termsOf(id, l.version);
             if (l.withdrawn || terms.gpus == l.leased) continue;
-            uint24 gpus = uint24(1 + (seed >> 8) % (terms.gpus - l.leased));
-            uint32 term = uint32(1 hours + (seed >> 16) % 23 hours);
+            uint24 gpus = uint24(1 + (seed >> 8) % _min(4, terms.gpus - l.leased));
+            uint32 term = uint32(4 hours + (seed >> 16) % 20 hours);
             Quote memory q = book.quote(id, gpus, term);
             if (q.bond > q.bondFree) continue;
             OpenParams memory p = OpenParams({
@@ -121,11 +128,17 @@ abstract contract Actions is World {
                 holder: tenant,
                 deadline: uint40(block.timestamp)
             });
+            bool paused = book.entriesPaused();
             VM.prank(tenant);
-            book.open(p);
+            try book.open(p) {
+                if (paused) _break("opened while paused");
+            } catch {
+                if (!paused) _break("open refused");
+                _nothing();
+            }
             return;
         }
-        revert NothingToDo();
+        _nothing();
     }
 
     /// @notice Site 2 issues its shares in the middle of its leases; after that, revenue from elsewhere comes in.
@@ -133,7 +146,7 @@ abstract contract Actions is World {
         if (book.siteOf(2).share == address(0) && !book.entriesPaused()) return _issue(2);
         uint256 siteId = 1 + seed % SITES;
         if (book.siteOf(siteId).share == address(0) || blocked[siteId]) siteId = 3 - siteId;
-        if (book.siteOf(siteId).share == address(0) || blocked[siteId]) revert NothingToDo();
+        if (book.siteOf(siteId).share == address(0) || blocked[siteId]) return _nothing();
         _distribute(siteId, 1 + seed % 100e6);
     }
 
@@ -141,7 +154,7 @@ abstract contract Actions is World {
 
     function report(uint256 seed) external action {
         VM.warp(block.timestamp + 1 hours + seed % 1 hours);
-        if (!_report(seed, 1 + seed % SITES) && !_report(seed, 2 - seed % SITES)) revert NothingToDo();
+        if (!_report(seed, 1 + seed % SITES) && !_report(seed, 2 - seed % SITES)) _nothing();
     }
 
     function void(uint256 seed) external action {
@@ -149,7 +162,7 @@ abstract contract Actions is World {
         VM.warp(block.timestamp + 1 hours);
         _report(seed, 1);
         _report(seed, 2);
-        if (!_void(seed)) revert NothingToDo();
+        if (!_void(seed)) _nothing();
     }
 
     // ------------------------------------------------------------------ exits
@@ -170,32 +183,33 @@ abstract contract Actions is World {
                 return _break("fund refused");
             }
         }
-        revert NothingToDo();
+        _nothing();
     }
 
+    /// @dev Refused, and rightly, where the lease would end before.
     function close(uint256 seed) external action {
         for (uint256 i; i < book.leaseCount(); ++i) {
             uint256 id = _leaseAt(seed, i);
             if (block.timestamp >= book.endOf(id)) continue;
-            bool reclaim = seed % 3 == 0;
-            VM.prank(reclaim ? owners[book.leaseOf(id).siteId - 1] : book.ownerOf(id));
-            if (reclaim) {
-                try book.reclaim(id, 10_001) {
-                    return;
-                } catch {}
-            } else {
+            address owner = owners[book.leaseOf(id).siteId - 1];
+            if (seed % 3 != 0) {
+                VM.prank(book.ownerOf(id));
                 try book.close(id, 1) {
                     return;
                 } catch {}
             }
+            VM.prank(owner);
+            try book.reclaim(id, 10_001) {
+                return;
+            } catch {}
         }
-        revert NothingToDo();
+        _nothing();
     }
 
     function settle(uint256 seed) external action {
         if (_settle(seed)) return;
         VM.warp(block.timestamp + WINDOW);
-        if (!_settle(seed)) revert NothingToDo();
+        if (!_settle(seed)) _nothing();
     }
 
     function release(uint256 seed) external action {
@@ -208,7 +222,7 @@ abstract contract Actions is World {
                 return _break("release refused");
             }
         }
-        revert NothingToDo();
+        _nothing();
     }
 
     function collect(uint256 seed) external action {
@@ -224,7 +238,7 @@ abstract contract Actions is World {
                 return _break("collect refused");
             }
         }
-        revert NothingToDo();
+        _nothing();
     }
 
     function transferLease(uint256 seed) external action {
@@ -240,7 +254,7 @@ abstract contract Actions is World {
                 return _break("lease transfer refused");
             }
         }
-        revert NothingToDo();
+        _nothing();
     }
 
     function transferShares(uint256 seed) external action {
@@ -249,7 +263,7 @@ abstract contract Actions is World {
         CapacityShare share = _share(siteId);
         address to = _user(seed, false);
         for (uint256 i; i <= users.length; ++i) {
-            uint256 index = (seed + i) % (users.length + 1);
+            uint256 index = (seed % 1e18 + i) % (users.length + 1);
             address from = index == users.length ? owners[siteId - 1] : users[index];
             if (from == frozenUser || from == to || share.balanceOf(from) == 0) continue;
             uint256 before = share.claimableDown(from);
@@ -265,20 +279,21 @@ abstract contract Actions is World {
             if (share.claimableDown(to) != beforeTo) _break("a sale moved the buyer's revenue");
             return;
         }
-        revert NothingToDo();
+        _nothing();
     }
 
     function claim(uint256 seed) external action {
         if (_claim(seed)) return;
-        if (blocked[1]) revert NothingToDo();
+        if (blocked[1]) return _nothing();
         _distribute(1, 1e6);
         VM.warp(block.timestamp + 1 hours);
-        if (!_claim(seed)) revert NothingToDo();
+        if (!_claim(seed)) _nothing();
     }
 
     function withdraw(uint256 seed) external action {
         address token = address(usd);
         uint256 siteId = 1 + seed % SITES;
+        if (book.creditOf(token, owners[siteId - 1]) == 0) siteId = 3 - siteId;
         address owner = owners[siteId - 1];
         if (seed % 5 == 0 && book.feesOf(token) != 0) {
             feesWithdrawn += book.withdrawFees(token, address(this));
@@ -290,7 +305,7 @@ abstract contract Actions is World {
                 _break("credit refused");
             }
         } else {
-            revert NothingToDo();
+            _nothing();
         }
     }
 
@@ -325,7 +340,7 @@ abstract contract Actions is World {
     }
 
     function pause(uint256 seed) external action {
-        bool paused = !book.entriesPaused() && seed % 2 == 0;
+        bool paused = !book.entriesPaused() && seed % 4 == 0;
         book.setEntriesPaused(paused);
         registry.setEntriesPaused(paused);
     }
@@ -346,7 +361,7 @@ abstract contract Actions is World {
             blocked[siteId] = true;
             usd.blacklist(share);
         } else {
-            revert NothingToDo();
+            _nothing();
         }
     }
 
@@ -487,16 +502,14 @@ abstract contract Actions is World {
         uint256 available;
         for (uint256 i; i < _finalReports(id); ++i) available += posted[id][i].available;
         if (l.rentTotal != uint256(l.price) * available / 3600) _break("rent is not the price of what is final");
-        if (l.settledUntil < before.settledUntil) _break("settled time fell");
-        if (l.rentTotal < before.rentTotal) _break("settled rent fell");
         if (l.settledUntil == before.settledUntil && !l.finalised) _break("settled nothing");
         ++roundings[l.siteId];
     }
 
     function _claim(uint256 seed) private returns (bool) {
         for (uint256 i; i < 2 * (users.length + 1); ++i) {
-            uint256 siteId = 1 + (seed + i) % SITES;
-            uint256 index = (seed + i) / 2 % (users.length + 1);
+            uint256 siteId = 1 + (seed % 1e18 + i) % SITES;
+            uint256 index = (seed % 1e18 + i) / 2 % (users.length + 1);
             address account = index == users.length ? owners[siteId - 1] : users[index];
             if (book.siteOf(siteId).share == address(0) || blocked[siteId] || account == frozenUser) continue;
             CapacityShare share = _share(siteId);
@@ -552,6 +565,27 @@ abstract contract Actions is World {
 
     function _leaseAt(uint256 seed, uint256 i) private view returns (uint256) {
         return 1 + (seed % 1e18 + i) % book.leaseCount();
+    }
+
+    /// @dev What may never fall, after every action.
+    function _watch() private {
+        for (uint256 id = 1; id <= book.leaseCount(); ++id) {
+            Lease memory l = book.leaseOf(id);
+            if (l.settledUntil < seenSettledUntil[id]) _break("settled time fell");
+            if (l.rentTotal < seenRent[id]) _break("settled rent fell");
+            (seenSettledUntil[id], seenRent[id]) = (l.settledUntil, l.rentTotal);
+        }
+        for (uint256 siteId = 1; siteId <= SITES; ++siteId) {
+            if (book.siteOf(siteId).share == address(0)) continue;
+            uint256 index = _share(siteId).currentIndex();
+            if (index < seenIndex[siteId]) _break("the index fell");
+            seenIndex[siteId] = index;
+        }
+    }
+
+    function _nothing() private {
+        ++idle;
+        ++idleOf[msg.sig];
     }
 
     function _break(string memory what) private {
