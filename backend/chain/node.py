@@ -49,7 +49,6 @@ class Node:
         self._metrics = metrics
         self._lock = threading.Lock()
         self._head: tuple[float, Head] | None = None
-        self.moved_at = time.monotonic()  # when a new head was last seen, on the wall's clock
 
     def close(self) -> None:
         """Close the connections."""
@@ -94,8 +93,6 @@ class Node:
             if not fresh and self._head is not None and now - self._head[0] < HEAD_SECONDS:
                 return self._head[1]
             head = block_head(self.call("eth_getBlockByNumber", "latest", False))
-            if self._head is None or self._head[1].hash != head.hash:
-                self.moved_at = now
             self._head = (now, head)
             return head
 

@@ -1,6 +1,6 @@
 """How the service is: from the follower's row, the node and the reconciler's results."""
 
-import time
+from datetime import UTC, datetime
 from typing import Any
 
 from backend import __version__
@@ -49,6 +49,7 @@ def status(held: Held, view: View) -> Row:
     head = _head(held)
     tokens = view.session.rows(view.current("token").order_by(tables["token"].c.token))
     deployment = held.contracts.deployment
+    moved = standing["head_moved_at"]
     newest = max(head.number if head else 0, view.heights.head, view.block)
     return {
         "chain_id": held.mirror.chain_id,
@@ -59,7 +60,7 @@ def status(held: Held, view: View) -> Row:
         "finalized": standing["finalized_number"],
         "lag": {
             "blocks": newest - view.block,
-            "seconds": None if head is None else round(time.monotonic() - held.contracts.node.moved_at, 3),
+            "seconds": None if moved is None else round((datetime.now(UTC) - moved).total_seconds(), 3),
         },
         "halted": standing["halted"],
         "contracts": {name: contract._asdict() for name, contract in deployment.contracts.items()},
