@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import signal
 import sys
@@ -16,6 +17,9 @@ from indexer.errors import IndexerError
 from indexer.settings import Settings
 
 logger = logging.getLogger("indexer")
+
+# Rows make no cycles, and looking for them among those of a batch takes half of its time.
+gc.set_threshold(200_000)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -71,8 +75,14 @@ def follow(
     from indexer.beside import reconciler
     from indexer.follow import follow as run
 
-    with _errors(), reconciler(reconcile):
-        run(settings, lambda: print("ready", flush=True), _stopping())
+    with _errors(), reconciler() as start:
+
+        def ready() -> None:
+            print("ready", flush=True)
+            if reconcile:
+                start()
+
+        run(settings, ready, _stopping())
 
 
 @app.command()

@@ -17,19 +17,16 @@ PR_SET_PDEATHSIG = 1
 
 
 @contextmanager
-def reconciler(wanted: bool) -> Iterator[None]:
-    """Run ``python -m indexer reconcile`` while inside, begun again when it ends; it dies with us, even by kill -9."""
-    if not wanted:
-        yield
-        return
+def reconciler() -> Iterator[Callable[[], None]]:
+    """Yield what starts ``python -m indexer reconcile``, begun again when it ends; it dies with us, even by kill -9."""
     stop = threading.Event()
     keeper = threading.Thread(target=_keep, args=(stop,), name="reconciler")
-    keeper.start()
     try:
-        yield
+        yield keeper.start
     finally:
         stop.set()
-        keeper.join()
+        if keeper.ident is not None:
+            keeper.join()
 
 
 def _keep(stop: threading.Event) -> None:

@@ -30,4 +30,5 @@ def start(level: str = "INFO") -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Json())
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    logging.getLogger("websockets").setLevel(logging.WARNING)
+    for library in ("alembic", "websockets"):
+        logging.getLogger(library).setLevel(logging.WARNING)

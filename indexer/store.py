@@ -254,17 +254,21 @@ class Store:
 
     def _name(self, logs: Iterable[Log]) -> None:
         """Give ids to the addresses, hashes and accounts of this batch."""
-        address, hash, account = self.addresses.note, self.hashes.note, self.accounts.note
+        addresses, hashes, accounts = self.addresses, self.hashes, self.accounts
+        # nearly all are known, so that is asked here and not by a call each
         for log in logs:
-            address(log.address, log.block, RAW)
-            hash(log.tx_hash, log.block, RAW)
+            if log.address not in addresses.ids:
+                addresses.note(log.address, log.block, RAW)
+            hashes.note(log.tx_hash, log.block, RAW)
         for version in self.state.versions:
             self._note_row(CODECS[version.table], version.row, version.block, VERSION)
         for table, row in self.state.appends:
             self._note_row(CODECS[table], row, row["block_number"], APPEND)
         for posting in self.state.postings:
-            account(posting.account, posting.block, POSTING)
-            address(posting.token, posting.block, POSTING)
+            if posting.account not in accounts.ids:
+                accounts.note(posting.account, posting.block, POSTING)
+            if posting.token not in addresses.ids:
+                addresses.note(posting.token, posting.block, POSTING)
         for dictionary, name, column in (
             (self.addresses, "address", "address"),
             (self.hashes, "hash", "hash"),
@@ -273,12 +277,13 @@ class Store:
             self._copy(name, f"id, {column}, block_number", dictionary.settle())
 
     def _note_row(self, codec: Codec, row: dict[str, Any], block: int, phase: int) -> None:
+        known = self.addresses.ids
         for name in codec.addresses:
-            if row[name] is not None:
-                self.addresses.note(row[name], block, phase)
+            text = row[name]
+            if text not in known and text is not None:
+                self.addresses.note(text, block, phase)
         for name in codec.hashes:
-            if row[name] is not None:
-                self.hashes.note(row[name], block, phase)
+            self.hashes.note(row[name], block, phase)
 
     # ------------------------------------------------------------------ roll back
 
