@@ -51,14 +51,29 @@ def main(arguments: Sequence[str] | None = None) -> None:
     signal.signal(signal.SIGTERM, _end)
     console = Console()
     started = time.monotonic()
-    with stack(options.seed, lambda what: console.print(f"{what:<24} {time.monotonic() - started:5.1f} s")) as running:
+
+    def say(what: str) -> None:
+        console.print(f"{time.monotonic() - started:5.1f} s  {what}")
+
+    try:
+        code = _run(options, say)
+    except LaunchError as error:
+        sys.exit(str(error))
+    say("done")
+    sys.exit(code)
+
+
+def _run(options: argparse.Namespace, say: Callable[[str], None]) -> int:
+    """Return the exit code of the first process that failed, or 0."""
+    with stack(options.seed, say) as running:
+        say("play five days")
         code = _story(running, options)
         if code == 0 and options.verify:
+            say("fold and fetch the mirror again")
             code = subprocess.run(
                 python("indexer", "verify"), env={**os.environ, **running.environment}, check=False
             ).returncode
-    console.print(f"in all {time.monotonic() - started:.1f} s")
-    sys.exit(code)
+        return code
 
 
 @contextmanager
@@ -67,21 +82,25 @@ def stack(seed: int = DEFAULT_SEED, say: Callable[[str], None] = lambda _: None)
 
     Args:
         seed: of the deployer's key, so that addresses are the same in each run.
-        say: told what is there now.
+        say: told what is done next.
 
     Raises:
         LaunchError: something did not start; the message has the end of its log.
     """
     with ExitStack() as open_:
         folder = open_.enter_context(run_folder(None))
+        say("start the chain")
         node = open_.enter_context(anvil(timestamp=GENESIS))
-        say("chain")
-        database = open_.enter_context(postgres()).new_database()
-        say("database")
+        say("start the database")
+        server = open_.enter_context(postgres())
+        database = server.new_database()
+        # A server of the user's own goes on after us.
+        open_.callback(server.drop_database, database.rsplit("/", 1)[1])
+        say("deploy the contracts (compiled by Brownie the first time: a minute or so)")
         deployer_key = "0x" + keccak(text=f"drakewell demo {seed} deployer").hex()
         deployment = folder / "deployment.json"
         _deploy(node, deployer_key, deployment)
-        say("contracts deployed")
+        say("start the mirror and the API")
         environment = {
             "DATABASE_URL": database,
             "DRAKEWELL_RPC_URL": node.url,
@@ -101,7 +120,6 @@ def stack(seed: int = DEFAULT_SEED, say: Callable[[str], None] = lambda _: None)
             python("backend"), folder=folder, name="backend", env=environment, ready=ready, timeout=READY_SECONDS
         )
         open_.enter_context(serve)
-        say("mirror and API")
         yield Stack(api, node, deployment, environment, deployer_key)
 
 
