@@ -52,9 +52,9 @@ def _table(title: str, caption: str, columns: Iterable[str]) -> Table:
 def _sites(outcome: Row) -> Table:
     table = _table(
         f"Sites, {outcome['hours'] // 24} days (TUSD)",
-        "leased: GPU-seconds of leases / GPU-seconds of the site; busy: of available ones; Wh/GPU-h: an estimate from "
-        "duty and TDP, not measured;\nrent is what tenants paid: fee, holders, owner; mining and grid go to holders; "
-        "SLA is what the bond paid to tenants",
+        "leased: GPU-seconds of leases / GPU-seconds of the site; busy: of available ones\n"
+        "Wh/GPU-h: an estimate from duty and TDP (assumed for the GPU-series), not measured\n"
+        "rent is what tenants paid: fee, holders, owner; mining and grid go to holders; SLA: from the bond to tenants",
         ("site", "GPUs", "leased", "busy", "est. Wh/GPU-h", "rent", "fee", "holders", "owner", "mining", "grid", "SLA"),
     )
     for site in outcome["sites"]:
@@ -130,7 +130,7 @@ def _books(outcome: Row) -> Table:
     books = outcome["books"]
     table = _table(
         "The books: trial balance (TUSD)",
-        f"{books['blocks_mined']} blocks mined, {books['blocks_compared']} compared with the chain: "
+        f"{books['blocks_mined']} blocks mined, {books['blocks_compared']} compared with the chain:\n"
         f"{books['accounts_compared']:,} accounts by {books['node_calls']:,} node calls, "
         f"{len(books['differences'])} differences",
         ("accounts", "how many", "debit", "credit"),

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from drakewell import Client, Http, Limits
+from drakewell import Client, Http, Limits, Sent
+from drakewell.codec import Call
 from drakewell.errors import CannotProceed, PlanMismatch, WouldRevert
 from tests.e2e.market import Market
 
@@ -136,6 +137,36 @@ def test_the_same_plans_unchanged_go_through(market: Market):
     assert client.bond(1)["bond"] == before + BOND
     client.withdraw_bond(1, BOND).wait()
     assert client.bond(1)["bond"] == before
+
+
+def post_bond_after_approval(client: Client) -> Sent:
+    """Post a bond as for a token without permits: approve, then call."""
+    call = Call("LeaseBook", client.deployment["LeaseBook"], "postBond", (1, BOND))
+    return client._write("/v1/sites/1/bond", {"amount": str(BOND), "approval": "approve"}, call, BOND)
+
+
+def test_approve_then_call(market: Market):
+    client = market.client("Ingrid")
+    before = client.bond(1)["bond"]
+    sent = post_bond_after_approval(client)
+    assert len(sent.hashes) == 2
+    sent.wait()
+    assert client.bond(1)["bond"] == before + BOND
+    client.withdraw_bond(1, BOND).wait()
+
+
+@pytest.mark.parametrize("value", [THIEF[2:], f"{BOND + 1:064x}"], ids=["spender", "amount"])
+def test_no_signature_for_a_changed_approval(market: Market, owner, value: str):
+    spender, amount = market.story.deployment["LeaseBook"][2:].lower(), f"{BOND:064x}"
+
+    def change(plan: dict[str, Any]) -> None:
+        transaction = send_step(plan)["transaction"]
+        true = amount if len(value) == len(amount) else spender
+        assert true in transaction["data"]
+        transaction["data"] = transaction["data"].replace(true, value)
+
+    with pytest.raises(PlanMismatch, match="data"):
+        post_bond_after_approval(owner(change))
 
 
 def test_what_cannot_work_is_said_before_signing(market: Market):
