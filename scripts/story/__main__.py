@@ -19,13 +19,13 @@ from scripts.story import cast, duty, fleet
 from scripts.story.clock import Clock, Office
 from scripts.story.story import Fleet, Story
 from scripts.story.summary import failures, summary
-from scripts.story.tables import show
+from scripts.story.tables import TABLES_WIDTH, show
 
 
 def main() -> None:
     """Play the story, print the tables, write the data; exit 1 where the outcome is a failure."""
     options = _parse()
-    console = Console(width=None if sys.stdout.isatty() else 180)
+    console = Console()
     deployment = Deployment.read(options.deployment)
     node = Node(options.node, pid=0)
     office = Office(node, Account.from_key(os.environ["DRAKEWELL_DEPLOYER_KEY"]), deployment.chain_id)
@@ -37,7 +37,8 @@ def main() -> None:
     story.close()
     if options.json:
         options.json.write_text(json.dumps(outcome, indent=1) + "\n", encoding="utf-8")
-    show(outcome, console)
+    # Figures are never cut short: on a narrower terminal lines wrap.
+    show(outcome, Console(width=max(console.width, TABLES_WIDTH)))
     wrong = failures(outcome)
     for line in wrong:
         console.print(f"[bold red]failure[/] {line}")

@@ -80,7 +80,7 @@ LEASES = (
     LeasePlan("short of its SLA", "Boris", 2, ("A100-SXM4-80GB", "H800"), 8, 2, 48, 48, gappy=True),
     LeasePlan("runs dry", "Chiara", 3, ("A10",), 12, 3, 72, 30),
     LeasePlan("sold on", "Dario", 1, ("A100-SXM4-80GB", "A10"), 8, 4, 96, 96, closed_at=52),
-    LeasePlan("topped up, closed early", "Fran", 2, ("A10", "GPU-series-1"), 12, 5, 72, 24, closed_at=40),
+    LeasePlan("topped up, closed", "Fran", 2, ("A10", "GPU-series-1"), 12, 5, 72, 24, closed_at=40),
     LeasePlan("curtailed for the grid", "Goran", 3, ("H800", "A100-SXM4-80GB"), 16, 6, 66, 66),
 )
 

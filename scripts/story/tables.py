@@ -14,6 +14,7 @@ Row = dict[str, Any]
 _USD = 10**6
 _CENT = _USD // 100
 _HOUR = 3600
+TABLES_WIDTH = 142
 
 
 def show(outcome: Row, console: Console) -> None:
@@ -43,7 +44,9 @@ def _percent(bps: int) -> str:
 
 
 def _table(title: str, caption: str, columns: Iterable[str]) -> Table:
-    table = Table(title=title, caption=caption, box=box.SIMPLE_HEAD, title_justify="left", caption_justify="left")
+    table = Table(
+        title=title, caption=caption, box=box.SIMPLE_HEAD, pad_edge=False, title_justify="left", caption_justify="left"
+    )
     for position, column in enumerate(columns):
         table.add_column(column, justify="left" if position == 0 else "right", no_wrap=True)
     return table
@@ -104,7 +107,7 @@ def _investors(outcome: Row) -> Table:
         "Investors (TUSD)",
         "yield = paid in the trailing 30 days / price paid (agreed off chain), not annualised"
         + (
-            f"; {', '.join(refused)} is blocklisted by the token: the claim waits, all others were paid"
+            f"\n{', '.join(refused)} is blocklisted by the token: the claim waits, all others were paid"
             if refused
             else ""
         ),

@@ -140,13 +140,13 @@ def test_leases_end_as_the_story_has_it(outcome: dict[str, Any]):
         "short of its SLA": 20_000,
         "runs dry": 20_001,
         "sold on": 1,
-        "topped up, closed early": 1,
+        "topped up, closed": 1,
         "curtailed for the grid": 20_000,
     }
     dry = lease(outcome, "runs dry")
     assert dry["seconds"] == int(dry["deposited"]) * 3600 // (dry["gpus"] * int(dry["price"])) == 30 * 3600
     assert {paid["account"] for paid in lease(outcome, "sold on")["collected_by"]} == {"Esther"}
-    topped = lease(outcome, "topped up, closed early")
+    topped = lease(outcome, "topped up, closed")
     assert int(topped["deposited"]) == int(topped["price"]) * topped["gpus"] * (24 + 24)
     assert int(topped["collected"]) > 0
     curtailed = lease(outcome, "curtailed for the grid")
