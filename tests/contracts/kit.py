@@ -1,5 +1,6 @@
 """What the contract tests share: a clock that stands still, refusals by their error, signatures."""
 
+import time
 from types import SimpleNamespace
 
 from brownie import Contract, accounts, project, web3
@@ -32,6 +33,15 @@ def rpc(method, *params):
     return answer["result"]
 
 
+def receipt_of(tx_hash):
+    """Return a receipt: Anvil answers with the hash a little before the block is there."""
+    deadline = time.monotonic() + 30
+    while (receipt := rpc("eth_getTransactionReceipt", tx_hash)) is None:
+        assert time.monotonic() < deadline, f"{tx_hash} is not mined"
+        time.sleep(0.005)
+    return receipt
+
+
 # ---------------------------------------------------------------------------------------------------------------- time
 
 
@@ -44,11 +54,11 @@ def now():
     return int(rpc("eth_getBlockByNumber", "latest", False)["timestamp"], 16)
 
 
-def to(time):
-    """Mine a block at ``time``, unix seconds."""
-    rpc("evm_mine", {"timestamp": int(time)})
-    assert now() == time
-    return time
+def to(at):
+    """Mine a block at ``at``, unix seconds."""
+    rpc("evm_mine", {"timestamp": int(at)})
+    assert now() == at
+    return at
 
 
 def forward(seconds):

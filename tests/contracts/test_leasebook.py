@@ -16,6 +16,7 @@ from kit import (
     low,
     now,
     permit,
+    receipt_of,
     refused,
     refused_deployment,
     rpc,
@@ -885,7 +886,7 @@ def test_the_inner_call_cannot_be_starved_of_gas(market, book, site, lease, peop
     for gas in (120_000, 200_000, 300_000, 340_000, 380_000, 420_000, 500_000):
         data = book.settle.encode_input(lease)
         sent = {"from": people.stranger.address, "to": book.address, "data": data, "gas": hex(gas)}
-        receipt = rpc("eth_getTransactionReceipt", rpc("eth_sendTransaction", sent))
+        receipt = receipt_of(rpc("eth_sendTransaction", sent))
         topics = {entry["topics"][0] for entry in receipt["logs"]}
         met.add(int(receipt["status"], 16))
         if int(receipt["status"], 16):
