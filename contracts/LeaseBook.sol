@@ -581,12 +581,13 @@ contract LeaseBook is ILeaseBook, ERC721, AccessManaged, ReentrancyGuardTransien
     // ------------------------------------------------------------------ views
 
     /// @inheritdoc ILeaseBook
-    function quote(uint256 listingId, uint24 gpus, uint32 term) external view returns (Quote memory q) {
+    function quote(uint256 listingId, uint24 gpus, uint32 term) external view returns (Quote memory) {
         _listing(listingId);
-        q = _quote(listingId, gpus, term);
+        Quote memory q = _quote(listingId, gpus, term);
         Terms storage t = _store.terms[listingId][q.version];
         uint256 penalty = LeaseMath.penaltyDown(q.price, uint256(gpus) * term, 0, t.slaBps, t.penaltyBps);
         q.maxPenalty = Math.min(q.bond, penalty);
+        return q;
     }
 
     /// @inheritdoc ILeaseBook

@@ -58,6 +58,7 @@ contract InvariantsTest is Checks {
     /// forge-config: default.invariant.runs = 12
     /// forge-config: default.invariant.depth = 250
     /// forge-config: default.invariant.fail-on-revert = true
+    /// forge-config: default.invariant.shrink-run-limit = 300
     function invariant_MoneyCapacityAndMembership() public view {
         checkCash();
         checkShares();
