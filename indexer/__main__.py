@@ -35,9 +35,11 @@ app = typer.Typer(
 @contextmanager
 def _errors() -> Iterator[None]:
     """Say what went wrong in one line and exit 3, for what an operator can mend; else let it crash."""
+    from psycopg import OperationalError
+
     try:
         yield
-    except IndexerError as error:
+    except (IndexerError, OperationalError) as error:
         logger.error("%s", error, extra={"error": type(error).__name__})  # noqa: TRY400 - no traceback for these
         raise typer.Exit(3) from None
 

@@ -7,6 +7,7 @@ deletes the ids above the ancestor, and the next ones take their place.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from typing import Any
 
@@ -47,6 +48,7 @@ class Dictionary:
         self._to_text = checksummed if name == "address" else str
         self._from_text = str.lower if name == "address" else str
         self._new: dict[str, tuple[int, int, int]] = {}
+        self._order = itertools.count()
         self._last = self._highest()
 
     def _highest(self) -> int:
@@ -66,7 +68,7 @@ class Dictionary:
         """Note that ``text`` occurs in ``block``; within a phase the calls come in the order of the chain."""
         if text in self.ids:
             return
-        rank = (block, phase, len(self._new))
+        rank = (block, phase, next(self._order))
         found = self._new.get(text)
         if found is None or rank[:2] < found[:2]:
             self._new[text] = rank

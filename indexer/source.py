@@ -201,10 +201,18 @@ class Source:
         return True
 
     def _questions(self, headers: Iterable[Header], logs: Iterable[Log]) -> list[Header]:
-        """Return the blocks whose bloom says that a contract of ours may have logged where no log of it came."""
+        """Return the blocks whose bloom says that a contract of ours may have logged where no log of it came.
+
+        An answer that was cut short ends inside a block: of the last one of each filter every topic is looked at.
+        """
         seen: dict[int, set[str]] = {}
+        topics: dict[int, set[bytes]] = {}
+        ends = [0, 0]
         for found in logs:
             seen.setdefault(found.block, set()).add(found.address)
+            topics.setdefault(found.block, set()).add(found.topics[0])
+            of_token = found.address in self.watch.tokens
+            ends[of_token] = max(ends[of_token], found.block)
         watch = self.watch
         our_topics = [bytes.fromhex(topic[2:]) for topic in watch.topics]
         return [
@@ -214,6 +222,12 @@ class Source:
             and (
                 self._silent(here, watch.emitters, seen.get(here.number, set()), our_topics)
                 or self._silent(here, watch.tokens, seen.get(here.number, set()), [TRANSFER], watch.holders)
+                or (
+                    here.number in ends
+                    and any(
+                        topic not in topics[here.number] and self._in_bloom(here.bloom, topic) for topic in our_topics
+                    )
+                )
             )
         ]
 

@@ -44,6 +44,25 @@ def test_logs_left_out_are_found_by_the_bloom_and_taken_from_the_receipts(lying:
     assert faults(settings, strict=True) == []
 
 
+@pytest.mark.parametrize("kept", [1, 2])
+def test_an_answer_cut_inside_a_block(market: Market, settings: Settings, kept: int):
+    # opening a lease logs the deposit's Transfer, LeaseOpened and the lease token's Transfer
+    market.lease(market.listing(market.site()))
+
+    def cut(method, params, result):
+        last = hex(market.height())
+        if method != "eth_getLogs":
+            return result
+        here = [log for log in result if log["blockNumber"] == last]
+        return [log for log in result if log not in here[kept:]]
+
+    with proxy(market.node.url) as between:
+        between.tamper = cut
+        with following(settings.model_copy(update={"rpc_url": between.url})) as follower:
+            to_tip(follower)
+    assert faults(settings) == []
+
+
 def test_a_block_whose_logs_are_all_left_out_at_the_tip(market: Market, settings: Settings):
     with proxy(market.node.url) as between:
         between.tamper = lambda method, params, result: [] if method == "eth_getLogs" else result

@@ -12,6 +12,7 @@ import pytest
 from conftest import SLOWNESS, await_block, faults, follow_once, following, process, rows, to_tip
 from market import USD, Market, environment
 
+from indexer.dictionary import Dictionary
 from indexer.errors import Locked, LostEpoch, WrongChain
 from indexer.reconcile import open_reconciler
 from indexer.reset import reset
@@ -137,6 +138,34 @@ def test_status_says_where_everything_stands(market: Market, settings: Settings)
     found = json.loads(done.stdout)
     assert found["indexed_block"] == found["head_number"] == market.height()
     assert found["reconciliation"]["block"]["blocks_compared"] == 0
+
+
+def test_a_mirror_of_another_fold_is_folded_again_and_swapped_in(market: Market, settings: Settings):
+    market.story()
+    follow_once(settings)
+    with psycopg.connect(settings.database_url) as connection:
+        connection.execute("UPDATE mirror.chain SET fold_version = 'older'")
+        connection.execute("UPDATE mirror.lease SET price = 1")
+    follow_once(settings)
+    assert rows(settings, "SELECT count(*) FROM mirror.lease WHERE price = 1") == [(0,)]
+    assert rows(settings, "SELECT count(*) FROM mirror.chain WHERE fold_version = 'older'") == [(0,)]
+    assert rows(settings, "SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'mirror_%'") == [(0,)]
+    assert faults(settings, strict=True) == []
+
+
+def test_ids_do_not_depend_on_how_blocks_were_cut(database: str):
+    # (text, block, phase) in the order in which the store goes through a batch: phase by phase, each in chain order
+    notes = [("a", 9, 0), ("x", 9, 1), ("y", 9, 1), ("y", 5, 3), ("x", 5, 3), ("b", 6, 3), ("a", 6, 3)]
+    expected = {"y": 1, "x": 2, "b": 3, "a": 4}
+    for blocks in ([range(5, 10)], [range(5, 6), range(6, 10)], [range(5, 7), range(7, 10)]):
+        with connect(database) as connection:
+            known = Dictionary(connection, 1, "mirror", "account", "name")
+            for batch in blocks:
+                for text, block, phase in notes:
+                    if block in batch:
+                        known.note(text, block, phase)
+                known.settle()
+            assert known.ids == expected
 
 
 def test_a_second_writer_is_refused(market: Market, settings: Settings):
