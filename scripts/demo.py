@@ -1,6 +1,6 @@
 """`make demo`: a market of three sites over five days, on a chain and a database that are thrown away at the end.
 
-    python -m scripts.demo [--seed N] [--nodes CSV --trace CSV[.gz]] [--json PATH] [--verify]
+    python -m scripts.demo [--seed N] [--nodes CSV --trace CSV[.gz]] [--json PATH] [--verify] [--stay]
 
 This process only starts the others: PostgreSQL, Anvil, the deployment, the indexer, the API. The story is a process of
 its own that is given the API, the node and a key, and no database.
@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,11 +26,13 @@ from rich.console import Console
 
 from scripts.launch import LaunchError, Node, anvil, child, free_port, postgres, python, run_folder
 from scripts.processes import CHECKOUT
+from scripts.story import cast
 
 GENESIS = 1_767_571_200
 """Monday, 5 January 2026, 00:00 UTC: where time begins changes no amount, but makes runs alike."""
 DEPLOYER_ETH = 10**20
 DEFAULT_SEED = 7
+TENANT = "Amber"
 READY_SECONDS = 90
 
 
@@ -73,7 +75,25 @@ def _run(options: argparse.Namespace, say: Callable[[str], None]) -> int:
             code = subprocess.run(
                 python("indexer", "verify"), env={**os.environ, **running.environment}, check=False
             ).returncode
+        if code == 0 and options.stay:
+            _stay(running, options.seed)
         return code
+
+
+def _stay(running: Stack, seed: int) -> None:
+    """Leave it all running until Ctrl-C, blocks coming as transactions do; say how to use it."""
+    running.node.rpc("evm_setAutomine", True)
+    print(
+        f"\nexport DRAKEWELL_API={running.api}\n"
+        f"export DRAKEWELL_DEPLOYMENT={running.deployment}\n"
+        f"export WALLET_KEY={cast.account(seed, TENANT).key.to_0x_hex()}   # {TENANT}, a tenant with TestUSD\n\n"
+        "running until Ctrl-C; in another terminal, with these three set:\n"
+        "  curl $DRAKEWELL_API/v1/ledger/trial-balance?as_of_block=120\n"
+        "  .venv/bin/python examples/wallet.py",
+        flush=True,
+    )
+    with suppress(KeyboardInterrupt):
+        signal.pause()
 
 
 @contextmanager
@@ -168,6 +188,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--trace", type=Path, help="CSV of duty cycles: value, timestamp_anon, container_ip")
     parser.add_argument("--json", type=Path, help="write the outcome as data")
     parser.add_argument("--verify", action="store_true", help="compare the mirror with its raw logs and the node")
+    parser.add_argument("--stay", action="store_true", help="keep chain, mirror and API running until Ctrl-C")
     return parser.parse_args(arguments)
 
 
