@@ -61,6 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = _run(options, say)
     except LaunchError as error:
         sys.exit(str(error))
+    except KeyboardInterrupt:
+        code = 128 + signal.SIGINT
     say("done")
     sys.exit(code)
 

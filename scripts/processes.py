@@ -193,6 +193,7 @@ def child(
             user=uid,
             group=gid,
             extra_groups=None if uid is None else [],
+            process_group=0,  # a terminal's Ctrl-C is for us, who stop our children in their order
         )
     try:
         record.write_text(f"{process.pid}\n")

@@ -46,7 +46,7 @@ def main() -> None:
 
 
 def _play(story: Story, console: Console) -> None:
-    columns = (TextColumn("{task.description:<70.70}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (TextColumn("{task.description:<46.46}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("", total=cast.HOURS)
         for hour, text in story.run():
@@ -76,4 +76,7 @@ def _parse() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)  # whoever started us says what is to be said
