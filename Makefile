@@ -19,7 +19,7 @@ help: ## list the targets
 setup: ## fetch uv, both Python environments, forge, anvil and the compiler (once, then at once)
 	@$(MAKE) --no-print-directory --silent -j2 $(STAMPS)
 
-demo: setup ## a market of three sites over five days of chain time; ARGS="--json out.json" for the data
+demo: setup build/brownie/.stamp ## a market of three sites over five days of chain time; ARGS="--json out.json" for the data
 	@$(RUN) -m scripts.demo $(ARGS)
 
 test: setup ## every suite and check, with the seconds of each
@@ -40,7 +40,7 @@ abi: setup ## build the contracts, print their sizes and export their ABIs
 abi-check: setup ## fail if the committed ABIs differ from the sources, or a contract is too large
 	@$(RUN) -m scripts.build --check
 
-test-contracts: setup ## Brownie's tests of the contracts on Anvil; ARGS="-k settle"
+test-contracts: setup build/brownie/.stamp ## Brownie's tests of the contracts on Anvil; ARGS="-k settle"
 	@$(RUN) -m scripts.build --no-export
 	@$(BROWNIE) -m pytest -c tests/contracts/pytest.ini tests/contracts $(ARGS)
 
@@ -53,13 +53,13 @@ test-indexer: setup ## the mirror on PostgreSQL and Anvil
 test-backend: setup ## the API over HTTP
 	@$(RUN) -m pytest tests/backend $(ARGS)
 
-test-e2e: setup ## the whole story, from the demo to the books
+test-e2e: setup build/brownie/.stamp ## the whole story, from the demo to the books
 	@$(RUN) -m pytest tests/e2e $(ARGS)
 
 gas: setup ## gas of each operation against its budget
 	@$(RUN) -m tests.gas $(ARGS)
 
-verify: setup ## compare the mirror with its raw logs, the node and the contracts' storage
+verify: setup build/brownie/.stamp ## compare the mirror with its raw logs, the node and the contracts' storage
 	@$(RUN) -m scripts.verify $(ARGS)
 
 clean: ## remove all that setup, tests and demo made in this folder
@@ -91,4 +91,9 @@ node_modules/.stamp: package-lock.json
 .home/.stamp: Makefile
 	@mkdir -p .home/.solcx build/brownie
 	@ln -sf ../../scripts/solc.mjs .home/.solcx/solc-v0.8.34
+	@touch $@
+
+build/brownie/.stamp: $(shell find contracts -name '*.sol') brownie-config.yaml $(STAMPS)
+	@echo "contracts, compiled by Brownie (a minute): build/brownie"
+	@$(BROWNIE) -c 'from brownie import project; project.load()' > build/brownie/compile.log 2>&1 || { tail -n 20 build/brownie/compile.log; exit 1; }
 	@touch $@
