@@ -15,6 +15,7 @@ import market as drakewell
 import pytest
 from brownie import accounts, rpc
 from brownie._config import CONFIG
+from brownie.network.account import Account
 from brownie.network.rpc import anvil as anvil_backend
 from brownie.test.managers import base
 
@@ -24,12 +25,23 @@ from scripts.chain import anvil
 
 # Brownie reads the modules that a test file imports as text if they lie below the project, its compiled ones too.
 base._get_ast_hash = lambda path: hashlib.sha1(Path(path).read_bytes()).hexdigest()
+_transact = Account._transact
 running = ExitStack()
 # Who plays what: Anvil's accounts, in this order.
 PEOPLE = (
     "admin officer guardian challenger policy enforcer owner tenant buyer alice bob carol dave stranger"
     " other_owner book"
 ).split()
+
+
+def transact(self, tx, allow_revert):
+    """Send, and wait until the receipt is there: Brownie takes a counted nonce without a receipt for a dropped one."""
+    sent = _transact(self, tx, allow_revert)
+    kit.receipt_of(sent.to_0x_hex())
+    return sent
+
+
+Account._transact = transact
 
 
 def pytest_configure(config):
