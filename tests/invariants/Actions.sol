@@ -67,7 +67,7 @@ abstract contract Actions is World {
             _register(owners[i], FLAG_SITE_OWNER, uint128(0x2001 + i));
             _fund(owners[i]);
             VM.prank(owners[i]);
-            uint256 siteId = book.registerSite(address(usd), uint32(64 >> i), "eu-north", "Drake");
+            uint256 siteId = book.registerSite(address(usd), uint32(48 >> i), "eu-north", "Drake");
             VM.prank(owners[i]);
             book.postBond(siteId, 2_000e6);
             VM.prank(owners[i]);
@@ -108,37 +108,7 @@ abstract contract Actions is World {
     }
 
     function open(uint256 seed) external action {
-        address tenant = _user(seed, true);
-        for (uint256 i; i < book.listingCount(); ++i) {
-            uint256 id = 1 + (seed % 1e18 + i) % book.listingCount();
-            Listing memory l = book.listingOf(id);
-            Terms memory terms = book.termsOf(id, l.version);
-            if (l.withdrawn || terms.gpus == l.leased) continue;
-            uint24 gpus = uint24(1 + (seed >> 8) % _min(4, terms.gpus - l.leased));
-            uint32 term = uint32(4 hours + (seed >> 16) % 20 hours);
-            Quote memory q = book.quote(id, gpus, term);
-            if (q.bond > q.bondFree) continue;
-            OpenParams memory p = OpenParams({
-                listingId: uint32(id),
-                version: l.version,
-                gpus: gpus,
-                term: term,
-                deposit: uint96(_between(seed >> 32, q.minDeposit, q.maxDeposit)),
-                maxPrice: q.price,
-                holder: tenant,
-                deadline: uint40(block.timestamp)
-            });
-            bool paused = book.entriesPaused();
-            VM.prank(tenant);
-            try book.open(p) {
-                if (paused) _break("opened while paused");
-            } catch {
-                if (!paused) _break("open refused");
-                _nothing();
-            }
-            return;
-        }
-        _nothing();
+        if (!_open(seed)) _nothing();
     }
 
     /// @notice Site 2 issues its shares in the middle of its leases; after that, revenue from elsewhere comes in.
@@ -154,15 +124,13 @@ abstract contract Actions is World {
 
     function report(uint256 seed) external action {
         VM.warp(block.timestamp + 1 hours + seed % 1 hours);
-        if (!_report(seed, 1 + seed % SITES) && !_report(seed, 2 - seed % SITES)) _nothing();
+        if (!_reportAny(seed)) _nothing();
     }
 
     function void(uint256 seed) external action {
         if (_void(seed)) return;
         VM.warp(block.timestamp + 1 hours);
-        _report(seed, 1);
-        _report(seed, 2);
-        if (!_void(seed)) _nothing();
+        if (!_reportAny(seed) || !_void(seed)) _nothing();
     }
 
     // ------------------------------------------------------------------ exits
@@ -208,6 +176,7 @@ abstract contract Actions is World {
 
     function settle(uint256 seed) external action {
         if (_settle(seed)) return;
+        _reportAny(seed);
         VM.warp(block.timestamp + WINDOW);
         if (!_settle(seed)) _nothing();
     }
@@ -410,6 +379,45 @@ abstract contract Actions is World {
         ++roundings[siteId];
     }
 
+    function _open(uint256 seed) private returns (bool opened) {
+        address tenant = _user(seed, true);
+        for (uint256 i; i < book.listingCount(); ++i) {
+            uint256 id = 1 + (seed % 1e18 + i) % book.listingCount();
+            Listing memory l = book.listingOf(id);
+            Terms memory terms = book.termsOf(id, l.version);
+            if (l.withdrawn || terms.gpus == l.leased) continue;
+            uint24 gpus = uint24(1 + (seed >> 8) % _min(4, terms.gpus - l.leased));
+            uint32 term = uint32(8 hours + (seed >> 16) % 40 hours);
+            Quote memory q = book.quote(id, gpus, term);
+            if (q.bond > q.bondFree) continue;
+            OpenParams memory p = OpenParams({
+                listingId: uint32(id),
+                version: l.version,
+                gpus: gpus,
+                term: term,
+                deposit: uint96(_between(seed >> 32, q.maxDeposit / 2, q.maxDeposit)),
+                maxPrice: q.price,
+                holder: tenant,
+                deadline: uint40(block.timestamp)
+            });
+            bool paused = book.entriesPaused();
+            VM.prank(tenant);
+            try book.open(p) {
+                opened = true;
+            } catch {}
+            if (opened == paused) _break(paused ? "opened while paused" : "open refused");
+            return opened;
+        }
+    }
+
+    /// @dev Reports what there is at either site; with no lease running, one is opened and its first hours awaited.
+    function _reportAny(uint256 seed) private returns (bool) {
+        if (_report(seed, 1 + seed % SITES) || _report(seed, 2 - seed % SITES)) return true;
+        if (!_open(seed)) return false;
+        VM.warp(book.leaseOf(book.leaseCount()).start + 2 hours);
+        return _report(seed, 1) || _report(seed, 2);
+    }
+
     /// @dev Reports every lease of a site up to now, some with a gap, some short, some curtailed.
     function _report(uint256 seed, uint256 siteId) private returns (bool any) {
         Report memory r;
@@ -537,7 +545,7 @@ abstract contract Actions is World {
     function _randomTerms(uint256 seed, uint24 gpus) private view returns (Terms memory terms) {
         terms = _terms(gpus);
         terms.from = uint40(block.timestamp + (seed % 4 == 0 ? seed % 12 hours : 0));
-        terms.maxTerm = 1 days;
+        terms.maxTerm = 2 days;
         terms.floorPrice = uint72(1e6 + seed % 3e6);
         terms.ceilingPrice = uint72(terms.floorPrice + seed % 2e6);
         terms.bondPerGpu = uint96(seed % 8e6);

@@ -2,7 +2,7 @@
 pragma solidity 0.8.34;
 
 import {CapacityShare} from "../../contracts/CapacityShare.sol";
-import {Lease, Site} from "../../contracts/interfaces/ILeaseBook.sol";
+import {Lease, Listing, Site, Terms} from "../../contracts/interfaces/ILeaseBook.sol";
 import {Actions} from "./Actions.sol";
 
 /// @notice The invariants, stated over everything that the actions have made.
@@ -80,7 +80,8 @@ abstract contract Checks is Actions {
         }
     }
 
-    /// @notice 4. At no instant are more GPUs sold than a site has; locked bond is what open leases lock, within the bond.
+    /// @notice 4. At no instant are more GPUs sold than a site has, nor more on offer; locked bond is what open leases lock,
+    /// within the bond.
     /// That nothing settles inside a challenge window is checked at every settlement, against the actions' own account.
     function checkCapacity() internal view {
         uint256[3] memory locked;
@@ -96,6 +97,10 @@ abstract contract Checks is Actions {
             }
             _most("GPUs sold", id, sold, book.siteOf(l.siteId).gpus);
         }
+        for (uint256 id = 1; id <= book.listingCount(); ++id) {
+            (uint256 siteId, uint256 from, uint256 until,) = _offer(id);
+            if (until > block.timestamp) _most("GPUs on offer", id, _offered(siteId, from), book.siteOf(siteId).gpus);
+        }
         for (uint256 siteId = 1; siteId <= SITES; ++siteId) {
             Site memory s = book.siteOf(siteId);
             _equal("locked bond", siteId, s.lockedBond, locked[siteId]);
@@ -110,6 +115,22 @@ abstract contract Checks is Actions {
             _equal("a stranger's shares", siteId, _share(siteId).balanceOf(stranger), 0);
         }
         require(bytes(broken).length == 0, broken);
+    }
+
+    /// @dev GPUs that a site's listings hold at `time`; those whose window is over hold none any more.
+    function _offered(uint256 siteId, uint256 time) private view returns (uint256 sum) {
+        for (uint256 id = 1; id <= book.listingCount(); ++id) {
+            (uint256 site, uint256 from, uint256 until, uint256 gpus) = _offer(id);
+            if (site == siteId && until > block.timestamp && from <= time && time < until) sum += gpus;
+        }
+    }
+
+    /// @dev What a listing holds of its site; once withdrawn, no more than its leases.
+    function _offer(uint256 id) private view returns (uint256 siteId, uint256 from, uint256 until, uint256 gpus) {
+        Listing memory l = book.listingOf(id);
+        if (l.withdrawn) return (l.siteId, l.busyFrom, l.busyUntil, l.leased);
+        Terms memory t = book.termsOf(id, l.version);
+        return (l.siteId, t.from, t.until, t.gpus);
     }
 
     function _held(Lease memory l) private pure returns (uint256) {
