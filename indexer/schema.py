@@ -36,7 +36,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.schema import CreateSchema, DropSchema
+from sqlalchemy.schema import CreateSchema, CreateTable, DropSchema
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from indexer.fold.tables import TABLES
@@ -337,11 +337,21 @@ desk_tables: list[Table] = [table for table in metadata.tables.values() if table
 # ------------------------------------------------------------------ making and reading
 
 
-def create_mirror(connection: Connection, schema: str = MIRROR) -> None:
-    """Create an empty mirror, under another name for a rebuild or a check."""
+def create_mirror(connection: Connection, schema: str = MIRROR, *, for_search: bool = True) -> None:
+    """Create an empty mirror.
+
+    Args:
+        connection: in a transaction.
+        schema: another name for a rebuild or a check.
+        for_search: with the indexes that only readers and rollbacks need; a check has neither.
+    """
     connection.execute(CreateSchema(schema))
     translated = connection.execution_options(schema_translate_map={MIRROR: schema})
-    metadata.create_all(translated, tables=mirror_tables, checkfirst=False)
+    for table in mirror_tables:
+        if for_search:
+            table.create(translated, checkfirst=False)
+        else:
+            translated.execute(CreateTable(table))
 
 
 def drop_mirror(connection: Connection, schema: str = MIRROR) -> None:

@@ -50,7 +50,7 @@ class Watch:
 
     def __init__(self, fold: Fold, genesis: Genesis, known: Iterable[tuple[str, Known]] = ()) -> None:
         self._fold = fold
-        self.topics = ["0x" + topic.hex() for topic in fold.topics()]
+        self.topics = frozenset(fold.topics())
         # a contract that emits: address -> the block from which its logs are read
         self.emitters = dict.fromkeys((genesis.registry, genesis.leasebook, genesis.meter), 0)
         self.holders = {genesis.leasebook: 0}  # contracts of ours that hold cash
@@ -82,7 +82,7 @@ class Watch:
         """Whether a log concerns us: the same answer however the blocks were cut into ranges."""
         since = self.emitters.get(log.address)
         if since is not None and since <= log.block:
-            return bool(log.topics) and "0x" + log.topics[0].hex() in self.topics
+            return bool(log.topics) and log.topics[0] in self.topics
         since = self.tokens.get(log.address)
         if since is None or since > log.block or len(log.topics) != 3 or log.topics[0] != TRANSFER:
             return False
@@ -94,7 +94,7 @@ class Watch:
         emitters = [address for address in self.emitters if only is None or address in only]
         found: list[dict[str, Any]] = []
         if emitters:
-            found.append({"address": emitters, "topics": [self.topics]})
+            found.append({"address": emitters, "topics": [["0x" + topic.hex() for topic in sorted(self.topics)]]})
         for tokens, holders in self._transfers(only):
             words = ["0x" + holder[2:].rjust(64, "0") for holder in holders]
             transfer = "0x" + TRANSFER.hex()
@@ -214,18 +214,17 @@ class Source:
             of_token = found.address in self.watch.tokens
             ends[of_token] = max(ends[of_token], found.block)
         watch = self.watch
-        our_topics = [bytes.fromhex(topic[2:]) for topic in watch.topics]
         return [
             here
             for here in headers
             if here.bloom
             and (
-                self._silent(here, watch.emitters, seen.get(here.number, set()), our_topics)
+                self._silent(here, watch.emitters, seen.get(here.number, set()), watch.topics)
                 or self._silent(here, watch.tokens, seen.get(here.number, set()), [TRANSFER], watch.holders)
                 or (
                     here.number in ends
                     and any(
-                        topic not in topics[here.number] and self._in_bloom(here.bloom, topic) for topic in our_topics
+                        topic not in topics[here.number] and self._in_bloom(here.bloom, topic) for topic in watch.topics
                     )
                 )
             )

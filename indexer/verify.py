@@ -80,7 +80,7 @@ def _beside(engine: Engine) -> Iterator[None]:
         with engine.begin() as making:
             for name in (FOLDED, FETCHED):
                 schema.drop_mirror(making, name)
-                schema.create_mirror(making, name)
+                schema.create_mirror(making, name, for_search=False)
         yield
     finally:
         with engine.begin() as dropping:
