@@ -88,7 +88,7 @@ def _stay(running: Stack, seed: int) -> None:
     print(
         f"\nexport DRAKEWELL_API={running.api}\n"
         f"export DRAKEWELL_DEPLOYMENT={running.deployment}\n"
-        f"export WALLET_KEY={cast.account(seed, TENANT).key.to_0x_hex()}   # {TENANT}, a tenant with TestUSD\n\n"
+        f"export WALLET_KEY=0x{bytes(cast.account(seed, TENANT).key).hex()}   # {TENANT}, a tenant with TestUSD\n\n"
         "running until Ctrl-C; in another terminal, with these three set:\n"
         "  curl $DRAKEWELL_API/v1/ledger/trial-balance?as_of_block=120\n"
         "  .venv/bin/python examples/wallet.py",
