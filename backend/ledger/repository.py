@@ -1,7 +1,6 @@
 """Queries of the books."""
 
-from sqlalchemy import ColumnElement, and_, case, func, select, tuple_
-from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy import ColumnElement, and_, case, func, select, true, tuple_
 
 from backend.kit.database import Row, WriteSession
 from backend.kit.pages import INT, Asked
@@ -14,24 +13,31 @@ reconciliation = schema.reconciliation
 
 
 def balances(view: View, token: str | None) -> list[Row]:
-    """Return the balance of every account and token after its last posting up to the view's block, zeros left out."""
-    c = posting.c
-    conditions = [c.chain_id == view.chain_id, c.block_number <= view.block]
-    if token is not None:
-        conditions.append(c.token == view.address_id(token))
+    """Return the balance of every account and token after its last posting up to the view's block, zeros left out.
+
+    Which accounts there are comes from the current balances; each is one probe of the postings' index, never a scan.
+    """
+    known, c = schema.balance.c, posting.c
     last = (
-        select(c.account, c.token, c.balance)
-        .where(*conditions)
-        .ext(distinct_on(c.account, c.token))
-        .order_by(c.account, c.token, c.block_number.desc(), c.log_index.desc(), c.ordinal.desc())
-        .subquery()
+        select(c.balance)
+        .where(c.chain_id == view.chain_id, c.account == known.account, c.token == known.token)
+        .where(c.block_number <= view.block)
+        .order_by(c.block_number.desc(), c.log_index.desc(), c.ordinal.desc())
+        .limit(1)
+        .correlate(schema.balance)
+        .lateral()
     )
+    of_chain = [known.chain_id == view.chain_id]
+    if token is not None:
+        of_chain.append(known.token == view.address_id(token))
     names, tokens = schema.account, schema.address
     return view.session.rows(
         select(names.c.name.label("account"), tokens.c.address.label("token"), last.c.balance)
-        .join(names, and_(names.c.chain_id == view.chain_id, names.c.id == last.c.account))
-        .join(tokens, and_(tokens.c.chain_id == view.chain_id, tokens.c.id == last.c.token))
-        .where(last.c.balance != 0)
+        .select_from(schema.balance)
+        .join(last, true())
+        .join(names, and_(names.c.chain_id == view.chain_id, names.c.id == known.account))
+        .join(tokens, and_(tokens.c.chain_id == view.chain_id, tokens.c.id == known.token))
+        .where(*of_chain, last.c.balance != 0)
         .order_by(names.c.name, tokens.c.address)
     )
 
