@@ -45,7 +45,7 @@ test-contracts: setup build/brownie/.stamp ## Brownie's tests of the contracts o
 	@$(BROWNIE) -m pytest -c tests/contracts/pytest.ini tests/contracts $(ARGS)
 
 test-invariants: setup ## forge's invariants, with the table of calls
-	@$(FORGE) test $(ARGS)
+	@$(FORGE) test -vv $(ARGS)
 
 test-indexer: setup ## the mirror on PostgreSQL and Anvil
 	@$(RUN) -m pytest tests/indexer $(ARGS)
