@@ -118,7 +118,7 @@ def stack(seed: int = DEFAULT_SEED, say: Callable[[str], None] = lambda _: None)
         database = server.new_database()
         # A server of the user's own goes on after us.
         open_.callback(server.drop_database, database.rsplit("/", 1)[1])
-        say("deploy the contracts (compiled by Brownie the first time: a minute or so)")
+        say("deploy the contracts")
         deployer_key = "0x" + keccak(text=f"drakewell demo {seed} deployer").hex()
         deployment = folder / "deployment.json"
         _deploy(node, deployer_key, deployment)
