@@ -18,6 +18,7 @@ from drakewell.errors import CannotProceed, PlanMismatch
 
 TOKEN_ABI = "TestUSD"  # noqa: S105 - a contract's name
 PERMIT_SUFFIX = "WithPermit"
+MOST_SENDS = 2
 _SIGNATURE_PARTS = ("v", "r", "s")
 
 _PERMIT_TYPE = [
@@ -74,6 +75,10 @@ class Walk:
         sends = [step for step in plan["steps"] if step["kind"] == "send"]
         if not sends:
             raise PlanMismatch("the plan sends nothing")
+        if len(sends) > MOST_SENDS:  # each more would cost its fee, whatever it does
+            raise PlanMismatch(f"the plan sends {len(sends)} transactions, an approval and the call are enough")
+        if len({step["id"] for step in plan["steps"]}) < len(plan["steps"]):
+            raise PlanMismatch("the plan has two steps of one id")
         for step in sends[:-1]:
             self._check_target(step, self._approval())
         self._check_target(sends[-1], call)

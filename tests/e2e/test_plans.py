@@ -169,6 +169,23 @@ def test_no_signature_for_a_changed_approval(market: Market, owner, value: str):
         post_bond_after_approval(owner(change))
 
 
+def test_no_second_approval_to_burn_fees_on(owner):
+    def again(plan: dict[str, Any]) -> None:
+        plan["steps"].insert(0, copy.deepcopy(send_step(plan)) | {"id": "step0"})
+
+    with pytest.raises(PlanMismatch, match="3 transactions"):
+        post_bond_after_approval(owner(again))
+
+
+def test_no_two_steps_of_one_name(owner):
+    def alias(plan: dict[str, Any]) -> None:
+        for step in plan["steps"]:
+            step["id"] = "step1"
+
+    with pytest.raises(PlanMismatch, match="of one id"):
+        post_bond_after_approval(owner(alias))
+
+
 def test_what_cannot_work_is_said_before_signing(market: Market):
     stranger = market.client("Goran")
     with pytest.raises((WouldRevert, CannotProceed)) as refused:
