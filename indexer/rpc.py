@@ -54,8 +54,9 @@ class HttpNode:
     def __init__(self, url: str, *, timeout: float = 15.0, attempts: int = 5) -> None:
         parts = urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise RpcError(f"{url!r} is no http:// or https:// URL")
-        self.url = url
+            raise RpcError(f"the node's URL must begin with http:// or https:// and name a host, not {parts.scheme!r}")
+        # what errors and logs may show: providers put their keys in the path
+        self.name = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
         self.requests = 0
         self._timeout = timeout
         self._attempts = attempts
@@ -123,11 +124,11 @@ class HttpNode:
         if isinstance(answers, dict):  # one call, or a provider's error for the whole batch
             answers = [answers] if len(calls) == 1 else [{**answers, "id": id} for id in ids]
         if not isinstance(answers, list):
-            raise BadAnswer(f"{self.url} answered {type(answers).__name__} to JSON-RPC")
-        by_id = {answer.get("id"): answer for answer in answers if isinstance(answer, dict)}
-        if set(by_id) != set(ids) or len(answers) != len(ids):
-            raise BadAnswer(f"{self.url} answered {len(answers)} of {len(ids)} calls, or other calls than asked")
-        return [_result(method, by_id[id]) for id, (method, _) in zip(ids, calls, strict=True)]
+            raise BadAnswer(f"{self.name} answered {type(answers).__name__} to JSON-RPC")
+        by_id = {str(answer.get("id")): answer for answer in answers if isinstance(answer, dict)}
+        if set(by_id) != set(map(str, ids)) or len(answers) != len(ids):
+            raise BadAnswer(f"{self.name} answered {len(answers)} of {len(ids)} calls, or other calls than asked")
+        return [_result(method, by_id[str(id)]) for id, (method, _) in zip(ids, calls, strict=True)]
 
     def _post(self, body: bytes) -> Any:
         self.requests += 1
@@ -137,13 +138,13 @@ class HttpNode:
             status, text = response.status, response.read()
         except (OSError, http.client.HTTPException) as error:
             self._connection.close()
-            raise Unreachable(f"{self.url}: {error or type(error).__name__}") from error
+            raise Unreachable(f"{self.name}: {error or type(error).__name__}") from error
         if status in PASSING_STATUS:
-            raise Unreachable(f"{self.url}: HTTP {status}")
+            raise Unreachable(f"{self.name}: HTTP {status}")
         try:
             return orjson.loads(text)
         except orjson.JSONDecodeError as error:
-            raise BadAnswer(f"{self.url}: HTTP {status}, not JSON: {text[:100]!r}") from error
+            raise BadAnswer(f"{self.name}: HTTP {status}, not JSON: {text[:100]!r}") from error
 
 
 @contextmanager
@@ -158,7 +159,9 @@ def open_node(settings: Settings) -> Iterator[HttpNode]:
 
 def _result(method: str, answer: dict[str, Any]) -> Any:
     if error := answer.get("error"):
-        return Refused(method, int(error.get("code", 0)), str(error.get("message", error)))
+        said = error if isinstance(error, dict) else {}  # some providers answer with a bare text
+        code = said.get("code")
+        return Refused(method, code if isinstance(code, int) else 0, str(said.get("message", error)))
     if "result" not in answer:
         raise BadAnswer(f"{method}: neither a result nor an error")
     return answer["result"]

@@ -252,7 +252,10 @@ class Source:
         receipts = self.node.call("eth_getBlockReceipts", here.hash)
         if not isinstance(receipts, list):
             raise Moved(f"block {here.number} has no receipts under its hash")
-        items = [item for receipt in receipts for item in receipt["logs"]]
+        try:
+            items = [item for receipt in receipts for item in receipt["logs"]]
+        except (KeyError, TypeError) as error:
+            raise BadAnswer(f"a receipt of block {here.number} without {error}") from error
         whole = self._checked(items, {here.number: here})
         found = self._unique(whole)
         had = {key for key in logs if key[0] == here.number}

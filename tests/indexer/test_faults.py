@@ -1,12 +1,15 @@
 """A node that leaves logs out, lies or fails: the mirror is right in the end, or says what is wrong; it never skips."""
 
+from contextlib import closing
+
 import pytest
 from conftest import faults, following, rows, to_tip
 from market import USD, Market
 from proxy import DropError, Proxy, RefusalError, proxy
 
-from indexer.errors import BadAnswer, RpcError, Unreachable
+from indexer.errors import BadAnswer, Refused, RpcError, Unreachable
 from indexer.follow import Follower
+from indexer.rpc import HttpNode
 from indexer.settings import Settings
 
 
@@ -119,6 +122,16 @@ def test_a_node_that_is_gone_is_said_to_be(market: Market, settings: Settings):
         pass
 
 
+def test_the_key_in_a_providers_url_is_told_to_nobody():
+    node = HttpNode("http://me:password@127.0.0.1:1/v3/key?token=key", attempts=1)
+    with closing(node), pytest.raises(Unreachable) as failure:
+        node.call("eth_chainId")
+    assert str(failure.value).startswith("http://127.0.0.1:1: ")
+    with pytest.raises(RpcError) as failure:
+        HttpNode("wss://127.0.0.1/v3/key")
+    assert "key" not in str(failure.value)
+
+
 def lie(item: dict, **changes) -> dict:
     return {**item, **changes}
 
@@ -167,6 +180,7 @@ def test_a_header_that_does_not_follow_its_parent_is_refused(lying: tuple[Proxy,
         (lambda found: found[1:], "answered 3 of 4"),
         (lambda found: [{**each, "id": 1} for each in found], "other calls"),
         (lambda found: [{"id": each["id"]} for each in found], "neither a result nor an error"),
+        (lambda found: [{**each, "id": [each["id"]]} for each in found], "other calls"),
         (lambda found: "hello", "answered str"),
     ],
 )
@@ -177,3 +191,28 @@ def test_an_answer_that_is_no_json_rpc_is_refused(lying: tuple[Proxy, Settings],
         between.answer = lambda body: answer(honest(body)) if isinstance(body, list) else honest(body)
         with pytest.raises(BadAnswer, match=message):
             to_tip(follower)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda found: {"error": "slow down"},
+        lambda found: [{"id": each["id"], "error": "slow down"} for each in found],
+        lambda found: [{"id": each["id"], "error": {"code": None, "message": "slow down"}} for each in found],
+    ],
+)
+def test_an_error_of_another_form_is_an_error_of_the_node(lying: tuple[Proxy, Settings], answer):
+    between, settings = lying
+    with following(settings) as follower:
+        honest = between.answer
+        between.answer = lambda body: answer(honest(body)) if isinstance(body, list) else honest(body)
+        with pytest.raises(Refused, match="slow down"):
+            to_tip(follower)
+
+
+def test_receipts_of_another_form_are_refused(lying: tuple[Proxy, Settings]):
+    between, settings = lying
+    tampered = {"eth_getLogs": lambda logs: [], "eth_getBlockReceipts": lambda receipts: [None, {}]}
+    between.tamper = lambda method, params, result: tampered.get(method, lambda same: same)(result)
+    with following(settings) as follower, pytest.raises(BadAnswer, match="a receipt of block"):
+        to_tip(follower)
