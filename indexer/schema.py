@@ -213,6 +213,9 @@ for _name, *_by in (
     ("lease", "site_id"),
     ("lease", "holder"),
     ("holding", "account"),
+    ("site_version", "owner"),  # a portfolio of the past
+    ("lease_version", "holder"),
+    ("holding_version", "account"),
     ("settlement", "lease_id", *_AT),
     ("settlement", "site_id", *_AT),
     ("distribution", "share", *_AT),
