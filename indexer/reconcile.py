@@ -104,9 +104,9 @@ class Reconciler:
             # one snapshot: postings and headers of the same chain, whatever the follower does meanwhile
             self.connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
             for block in self._waiting():
-                books.append((block, self._touched(block.number), "block"))
-                if block.number % self.sweep_blocks == 0:
+                if block.number % self.sweep_blocks == 0:  # first, for the block's own result says where to go on
                     books.append((block, self._all(block.number), "sweep"))
+                books.append((block, self._touched(block.number), "block"))
             checked = {block.number: self.check_journal(block.number) for block, _, kind in books if kind == "sweep"}
         results = self._compare(books)
         for position, found in enumerate(results):

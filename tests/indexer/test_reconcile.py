@@ -47,6 +47,33 @@ def test_it_goes_on_where_it_stopped_and_sweeps_on_its_way(market: Market, setti
     assert all(each.passed for each in sweeps)
 
 
+def test_no_sweep_is_lost_by_a_kill_between_two_results(
+    market: Market, settings: Settings, monkeypatch: pytest.MonkeyPatch
+):
+    market.mine(4)
+    follow_once(settings)
+    often = settings.model_copy(update={"sweep_blocks": 2})
+    keep = Reconciler._keep
+    for killed_at in range(2, 8):  # each result is once the first that is not kept
+        kept: list = []
+
+        def kill(self: Reconciler, found, kept: list = kept, last: int = killed_at) -> None:
+            if len(kept) == last - 1:
+                raise KeyboardInterrupt
+            kept.append(found)
+            keep(self, found)
+
+        rows(settings, "DELETE FROM desk.reconciliation RETURNING 1")
+        monkeypatch.setattr(Reconciler, "_keep", kill)
+        with open_reconciler(often) as reconciler, pytest.raises(KeyboardInterrupt):
+            reconciler.step()
+        monkeypatch.setattr(Reconciler, "_keep", keep)
+        with open_reconciler(often) as reconciler:
+            all_blocks(reconciler)
+        swept = rows(settings, "SELECT block_number FROM desk.reconciliation WHERE kind = 'sweep' ORDER BY 1")
+        assert swept == [(block,) for block in range(2, market.height() + 1, 2)]
+
+
 def test_a_sweep_compares_every_kind_of_account(market: Market, settings: Settings):
     market.story()
     follow_once(settings)
