@@ -6,6 +6,7 @@ import secrets
 import time
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -101,7 +102,8 @@ def _bounded(receive: Receive) -> Receive:
         message = await receive()
         read += len(message.get("body", b""))
         if read > MAX_BODY_BYTES:
-            raise BodyTooLarge(f"A body has at most {MAX_BODY_BYTES} bytes.")
+            # the one kind of error that FastAPI lets through while it reads a body
+            raise HTTPException(BodyTooLarge.status, f"A body has at most {MAX_BODY_BYTES} bytes.")
         return message
 
     return bounded

@@ -203,6 +203,7 @@ def answer(request: Request, problem: Problem) -> JSONResponse:
 _HTTP_CODES = {
     404: ("not_found", "Not found"),
     405: ("method_not_allowed", "Method not allowed"),
+    413: (BodyTooLarge.code, BodyTooLarge.title),
     415: ("unsupported_media_type", "Unsupported media type"),
 }
 
