@@ -190,7 +190,10 @@ def _missing(held: Held, kept: Row) -> Row:
     if int(node.call("eth_getTransactionCount", kept["sender"], "latest"), 16) > kept["nonce"]:
         with held.mirror.database.write() as session:
             rivals = repository.rivals(session, held.mirror.chain_id, kept["sender"], kept["nonce"], kept["tx_hash"])
-        receipts = node.batch([("eth_getTransactionReceipt", [rival]) for rival in rivals])
+        # its own too: it may have been mined since we asked
+        own, *receipts = node.batch([("eth_getTransactionReceipt", [each]) for each in (kept["tx_hash"], *rivals)])
+        if own is not None:
+            return _mined(held, None, own)
         mined = [rival for rival, receipt in zip(rivals, receipts, strict=True) if receipt]
         return {"status": "replaced", "replaced_by": mined[0] if mined else None}
     return {"status": "unknown" if kept["state"] == "unknown" else "dropped"}

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from backend.chain import abi
+from backend.chain.node import Node
 from backend.kit.problems import InvalidRequest
 from tests.backend.conftest import Api, eventually, problem
 from tests.chain import DAY, HOUR, SHARE, USD
@@ -489,6 +490,25 @@ def test_a_transaction_that_lost_its_nonce_is_replaced(api: Api, planned: tuple[
     assert api.mined(won)["status"] == "included"
     tracked = api.data(f"/v1/transactions/{lost}")
     assert (tracked["status"], tracked["replaced_by"]) == ("replaced", won)
+
+
+def test_a_transaction_mined_while_it_is_looked_for_is_not_replaced(
+    api: Api, planned: tuple[dict[str, Any], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan, raw = planned
+    tx_hash = submit(api, plan, raw).json()["data"]["hash"]
+    assert api.mined(tx_hash)["status"] == "included"
+    honest, asked = Node.batch, []
+
+    def late(self: Node, calls: list[tuple[str, list[Any]]]) -> list[Any]:
+        """Know nothing of the transaction when first asked."""
+        first = calls[:1] == [("eth_getTransactionByHash", [tx_hash])] and not asked
+        asked.append(calls)
+        return [None, None] if first else honest(self, calls)
+
+    monkeypatch.setattr(Node, "batch", late)
+    tracked = api.data(f"/v1/transactions/{tx_hash}")
+    assert (tracked["status"], tracked["replaced_by"]) == ("included", None)
 
 
 def test_a_dropped_transaction_is_said_to_be(api: Api, planned: tuple[dict[str, Any], str]) -> None:
