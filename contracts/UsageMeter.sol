@@ -182,7 +182,7 @@ contract UsageMeter is IUsageMeter, AccessManaged, EIP712 {
         if (to > block.timestamp) return (SkipReason.NotOver, 0);
         if (from + HOUR <= lease.start || to - HOUR >= lease.end) return (SkipReason.OutsideLease, 0);
         if (e.fromEpoch < m.reportedTo) return (SkipReason.Overlap, 0);
-        if (e.fromEpoch < _lapsedTo(m)) return (SkipReason.Lapsed, 0);
+        if (e.fromEpoch < _lapsedTo(m) || _pastVoid(e, m)) return (SkipReason.Lapsed, 0);
         gpuSeconds = lease.gpus * (Math.min(to, lease.end) - Math.max(from, lease.start));
         if (uint256(e.available) + e.curtailed > gpuSeconds) return (SkipReason.AboveCapacity, 0);
         if (e.busy > e.available) return (SkipReason.BusyAboveAvailable, 0);
@@ -337,7 +337,18 @@ contract UsageMeter is IUsageMeter, AccessManaged, EIP712 {
     /// @dev Boundary below which nothing can be reported. What a void opened again stays open for a grace.
     function _lapsedTo(Meter memory m) private view returns (uint256) {
         if (m.reportedTo < m.voidedTo && block.timestamp < m.voidedAt + grace) return m.reportedTo;
-        return Math.max(m.reportedTo, Math.saturatingSub(block.timestamp, grace) / HOUR);
+        return Math.max(m.reportedTo, _graceEnd());
+    }
+
+    /// @dev Whether an entry takes in hours that had lapsed unreported: a void opens again only what it took back.
+    function _pastVoid(Entry calldata e, Meter memory m) private view returns (bool) {
+        uint256 boundary = _graceEnd();
+        return e.fromEpoch < boundary && Math.min(e.toEpoch, boundary) > m.voidedTo;
+    }
+
+    /// @dev Boundary of the hours that ended a grace ago.
+    function _graceEnd() private view returns (uint256) {
+        return Math.saturatingSub(block.timestamp, grace) / HOUR;
     }
 
     function _isFinal(PackedCheckpoint c) private view returns (bool) {

@@ -338,6 +338,20 @@ def test_a_second_void_keeps_what_the_first_opened(market, site, lease, hour, pe
     market.record(site, entry(lease, hour, hour + 10, 10 * FULL, round_=2))
 
 
+def test_a_void_opens_only_what_it_took_back(market, site, lease, hour, people):
+    """Hours that had lapsed unreported before the void stay lapsed."""
+    to((hour + 24) * HOUR + HOUR // 2)
+    market.record(site, entry(lease, hour, hour + 1, FULL))
+    after(hour + 30)
+    assert market.meter.lapsedTo(lease) == hour + 6
+    market.meter.void(lease, hour, {"from": people.challenger})
+    for first, last in ((hour + 1, hour + 6), (hour, hour + 2), (hour + 5, hour + 8)):
+        told = market.skipped(site, entry(lease, first, last, (last - first) * FULL, round_=1))
+        assert told == ["Lapsed"], (first - hour, last - hour)
+    market.record(site, entry(lease, hour, hour + 1, FULL, round_=1))
+    market.record(site, entry(lease, hour + 6, hour + 8, 2 * FULL, round_=1))
+
+
 def test_hours_lapse_a_day_after_their_end(market, site, lease, hour):
     to((hour + 25) * HOUR - 1)
     assert market.meter.lapsedTo(lease) == hour

@@ -73,6 +73,12 @@ class Model:
             return self._reported()
         return max(self._reported(), (t - GRACE) // HOUR)
 
+    def past_void(self, first, last, t):
+        """Whether the span takes in hours that had lapsed unreported: a void opens only what it took back."""
+        boundary = (t - GRACE) // HOUR
+        furthest = max((reached for _, _, reached in self.voids), default=0)
+        return first < boundary and min(last, boundary) > furthest
+
     def seconds(self, first, last):
         return max(0, min(last * HOUR, self.end()) - max(first * HOUR, self.start))
 
@@ -86,7 +92,7 @@ class Model:
             ("NotOver", last * HOUR > t),
             ("OutsideLease", first * HOUR + HOUR <= self.start or last * HOUR - HOUR >= self.end()),
             ("Overlap", first < self._reported()),
-            ("Lapsed", first < self.open_from(t)),
+            ("Lapsed", first < self.open_from(t) or self.past_void(first, last, t)),
             ("AboveCapacity", available + curtailed > gpu_seconds),
             ("BusyAboveAvailable", busy > available),
             ("CurtailedAboveShare", sum(p.curtailed for p in self.posted) + curtailed > allowed),
