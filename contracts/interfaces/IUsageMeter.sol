@@ -106,6 +106,8 @@ interface IUsageMeter {
 
     /// @notice Posts a report signed by at least the quorum of attesters, signers ascending; by anyone.
     /// @dev A failing entry is skipped with a reason, not the batch.
+    /// @dev Warning: attesters sign a lease's next report once the last is posted. Of two that wait, anybody can post the later
+    /// first, and the hours before it are given up.
     function report(Report calldata r, bytes[] calldata signatures) external returns (uint256 reportId);
 
     /// @notice Voids the report of `leaseId` that starts at `fromEpoch` and the later ones (challenger).
