@@ -120,5 +120,7 @@ def _result(answer: dict[str, Any] | None) -> Any:
     if answer is None:
         raise NodeUnavailable("The node left a call of a batch unanswered.")
     if error := answer.get("error"):
-        return NodeError(int(error.get("code", 0)), str(error.get("message", "")), error.get("data"))
+        said = error if isinstance(error, dict) else {}  # some send bare text, some no code
+        code = said.get("code")
+        return NodeError(code if isinstance(code, int) else 0, str(said.get("message", error)), said.get("data"))
     return answer.get("result")

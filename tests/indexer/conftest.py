@@ -6,14 +6,9 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import psycopg
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from market import Market
 
 from indexer import migrate, schema
 from indexer.follow import Follower
@@ -23,6 +18,7 @@ from indexer.store import connect
 from indexer.verify import verify
 from scripts.launch import Postgres, anvil
 from scripts.launch import sqlalchemy_url as sqlalchemy
+from tests.indexer.market import Market
 
 #: Time limits are for an idle machine of two cores; a busy one is given this much more.
 SLOWNESS = float(os.environ.get("DRAKEWELL_SLOWNESS", "3"))

@@ -4,11 +4,11 @@ import subprocess
 import sys
 
 import psycopg
-from conftest import follow_once, following, rows
-from market import Market, environment
 
 from indexer.settings import Settings
 from scripts.launch import Postgres
+from tests.indexer.conftest import follow_once, following, rows
+from tests.indexer.market import Market, environment
 
 
 def run(settings: Settings, market: Market, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:

@@ -3,14 +3,14 @@
 from contextlib import closing
 
 import pytest
-from conftest import faults, following, rows, to_tip
-from market import USD, Market
-from proxy import DropError, Proxy, RefusalError, proxy
 
 from indexer.errors import BadAnswer, Refused, RpcError, Unreachable
 from indexer.follow import Follower
 from indexer.rpc import HttpNode
 from indexer.settings import Settings
+from tests.indexer.conftest import faults, following, rows, to_tip
+from tests.indexer.market import USD, Market
+from tests.indexer.proxy import DropError, Proxy, RefusalError, proxy
 
 
 @pytest.fixture

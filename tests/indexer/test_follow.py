@@ -9,8 +9,6 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from conftest import SLOWNESS, await_block, faults, follow_once, following, process, rows, to_tip
-from market import USD, Market, environment
 
 from indexer.dictionary import Dictionary
 from indexer.errors import Locked, LostEpoch, WrongChain
@@ -19,6 +17,8 @@ from indexer.reset import reset
 from indexer.settings import Settings
 from indexer.store import connect
 from scripts.launch import anvil
+from tests.indexer.conftest import SLOWNESS, await_block, faults, follow_once, following, process, rows, to_tip
+from tests.indexer.market import USD, Market, environment
 
 
 def test_a_whole_story_is_mirrored_and_no_table_is_empty(market: Market, settings: Settings):

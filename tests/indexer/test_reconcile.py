@@ -1,12 +1,12 @@
 """Books against chain, block by block."""
 
 import pytest
-from conftest import follow_once, following, rows, to_tip
-from market import HOUR, USD, Market
-from proxy import RefusalError, proxy
 
 from indexer.reconcile import Reconciler, open_reconciler
 from indexer.settings import Settings
+from tests.indexer.conftest import follow_once, following, rows, to_tip
+from tests.indexer.market import HOUR, USD, Market
+from tests.indexer.proxy import RefusalError, proxy
 
 
 def all_blocks(reconciler: Reconciler) -> list:

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from conftest import SLOWNESS, await_block, faults, follow_once, following, process, rows, to_tip
-from market import USD, Market, environment
 
 from indexer.errors import Halted, RpcError
 from indexer.reconcile import open_reconciler
 from indexer.settings import Settings
 from scripts.launch import anvil
+from tests.indexer.conftest import SLOWNESS, await_block, faults, follow_once, following, process, rows, to_tip
+from tests.indexer.market import USD, Market, environment
 
 
 @pytest.fixture

@@ -2,13 +2,13 @@
 
 import psycopg
 import pytest
-from conftest import ALL_TABLES, faults, follow_once, following, to_tip
-from market import Market
 
 from indexer.errors import Moved
 from indexer.reconcile import Result, open_reconciler
 from indexer.settings import Settings
 from indexer.source import Batch
+from tests.indexer.conftest import ALL_TABLES, faults, follow_once, following, to_tip
+from tests.indexer.market import Market
 
 
 @pytest.fixture
