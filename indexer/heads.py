@@ -35,10 +35,6 @@ class Heads:
         if self._url is not None:
             threading.Thread(target=self._listen, args=(self._url,), name="newHeads", daemon=True).start()
 
-    def wake(self) -> None:
-        """Wake the follower for another reason."""
-        self._moved.set()
-
     def wait(self, seconds: float) -> None:
         """Return at the next announcement, or after ``seconds``."""
         self._moved.wait(seconds)
